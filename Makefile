@@ -34,8 +34,9 @@ PROSE := docs reproductions $(wildcard *.md)
 QUICK := tests/checking tests/dictionaries tests/layers tests/objective tests/ops tests/solvers tests/terms tests/test_mutants.py \
   tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
 #: What `make test-device` runs a second time, on a device of PyTorch.
-ON_DEVICE := $(addprefix tests/estimators/test_,autoencoders.py class_weights.py convolutional.py early_stopping.py \
-  feedforward.py given_weights.py sample_weights.py sequences.py sequences_training.py sparse_autoencoder.py supervised.py)
+ON_DEVICE := $(addprefix tests/estimators/test_,autoencoders.py availability.py bad_input.py class_weights.py convolutional.py \
+  early_stopping.py feedforward.py given_weights.py row_sources.py sample_weights.py sequences.py sequences_training.py \
+  sparse_autoencoder.py supervised.py)
 #: What `make check-oldest` leaves out: what needs PyTorch or other packages, and what takes long and says nothing of versions.
 NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py \
   $(addprefix tests/dictionaries/,by_hand.py reference.py test_reference.py test_reference_step.py test_step_by_step.py test_gradients.py test_resampling.py) \
