@@ -203,11 +203,11 @@ def test_rows_without_names_that_may_be_pictures_are_drawn_as_columns_with_a_hin
 
 def test_info_says_what_a_model_is(run, model):
     text = run("info", model)
-    assert "60 rows of images.npy" in text
+    assert "60 rows of 20 columns of images.npy" in text
     assert "SparseAutoencoder(max_iter=5, n_components=4, random_state=0)" in text
     assert "20 → 4 → 20" in text
     assert "penalties     ρ = 0.01 (sparsity), β = 3.0 (sparsity_weight), λ = 0.0001 (weight_decay)\n" in text
-    assert "5 iterations, max iter: J = " in text
+    assert "5 iterations, stopped at max_iter: J = " in text
     found = json.loads(run("info", model, "--json"))
     assert [step["kind"] for step in found["steps"]] == ["RangeScaler", "SparseAutoencoder"]
     assert found["n_parameters"] == 20 * 4 + 4 + 4 * 20 + 20

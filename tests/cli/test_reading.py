@@ -223,25 +223,29 @@ def test_columns_of_text_are_named_together(invoke, tmp_path):
     (tmp_path / "t.csv").write_text("name,city,a\nBob,Rome,1\nAnn,Oslo,2\n")
     result = invoke("train", "t.csv", "-o", "m.safetensors", *QUICK)
     assert (
-        "column 'name' holds 'Bob', column 'city' holds 'Rome'. For training, leave them out with --drop name,city."
+        "column 'name' holds 'Bob', column 'city' holds 'Rome'. For training, leave these columns of texts out with"
+        " --drop name,city."
     ) in sentence(result.stderr)
     supervised = ("train", "t.csv", "-o", "m.safetensors", "-e", "softmax")
     np.save(tmp_path / "y.npy", [0, 1])
     result = invoke(*supervised, "--labels", "y.npy")
-    assert "leave them out with --drop name,city, or predict one of them with --target." in sentence(result.stderr)
+    assert "leave these columns of texts out with --drop name,city, or predict one of them with --target." in sentence(
+        result.stderr
+    )
     result = invoke(*supervised, "--target", "city")
-    assert "leave it out with --drop name." in sentence(result.stderr)
+    assert "leave this column of texts out with --drop name." in sentence(result.stderr)
     result = invoke("train", "t.csv", "-o", "m.safetensors", "--drop", "city")
-    assert "leave it out with --drop city,name." in sentence(result.stderr)
+    assert "leave this column of texts out with --drop city,name." in sentence(result.stderr)
     result = invoke("train", "t.csv", "-o", "m.safetensors", "--columns", "city,a")
-    assert "leave it out of --columns." in sentence(result.stderr)
+    assert "leave this column of texts out of --columns." in sentence(result.stderr)
 
 
 def test_a_column_of_text_that_begins_with_an_empty_cell_is_one(invoke, tmp_path):
     (tmp_path / "t.csv").write_text("a,cabin\n1,\n2,C85\n3,B5\n")
     result = invoke("train", "t.csv", "-o", "m.safetensors", "--missing", "drop", *QUICK)
-    assert "in line 3, column 'cabin' holds 'C85'. For training, leave it out with --drop cabin." in sentence(
-        result.stderr
+    assert (
+        "in line 3, column 'cabin' holds 'C85'. For training, leave this column of texts out with --drop cabin."
+        in sentence(result.stderr)
     )
 
 
@@ -353,8 +357,17 @@ def test_many_classes_of_few_rows_look_like_a_quantity(invoke, tmp_path, rng):
             *("--columns", "a,b", "--max-iter", "2"),
         )
         assert result.exit_code == 0
-        said = "45 classes in 90 rows have 2 rows each on average; if the targets are values of a quantity, pass"
+        said = "the target has 45 classes in 90 rows, about 2 rows each; if the targets are values of a quantity, pass"
         assert (said in sentence(result.stderr)) == is_said
+
+
+def test_numbers_with_decimals_are_no_classes(invoke, tmp_path, rng):
+    pd.DataFrame({"a": rng.random(90), "price": np.arange(90) + 0.5}).to_csv(tmp_path / "t.csv", index=False)
+    result = invoke("train", "t.csv", "-o", "m.safetensors", "-e", "softmax", "--target", "price")
+    assert result.exit_code == 1
+    assert "error: the target has numbers with decimals, such as 0.5, which are no classes; pass -e regressor" in (
+        sentence(result.stderr)
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ from rhohat.cli.values import parse_layers, parse_setting, parse_value
         ("", ""),
         ("(100, 30)", (100, 30)),
         ("[tanh, relu]", ["tanh", "relu"]),
+        ("{'yes': 5, 'no': 1}", {"yes": 5, "no": 1}),
+        ("{yes: 0.5, -1: [2], True: None}", {"yes": 0.5, -1: [2], True: None}),
         ("Adam(learning_rate=0.01)", rhohat.Adam(learning_rate=0.01)),
         ("[L1Sparsity(0.1), WeightDecay(weight=0.2)]", [rhohat.L1Sparsity(0.1), rhohat.WeightDecay(0.2)]),
         ("GaussianLoss([[2, 0], [0, 1]])", rhohat.GaussianLoss([[2, 0], [0, 1]])),
@@ -53,12 +55,14 @@ def test_estimators_are_parts_too():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("__import__('os').system('true')", "is not a number, string, list or object of rhohat"),
+        ("__import__('os').system('true')", "is not a number, string, list, dict or object of rhohat"),
         ("open('x')", "'open' in .* is not the name of one of rhohat's classes, which are Adam"),
         ("Adam(speed=3)", "the object .* cannot be created: .*speed"),
         ("Adam(**{})", "is not a number|NAME=VALUE"),
         ("MaskingNoise(7)", "q"),
         ("[1 + 1]", "is not a number"),
+        ("{[1]: 2}", "the keys of .* must be numbers, strings or truth values"),
+        ("{**{}}", "the keys of .* must be numbers, strings or truth values"),
     ],
 )
 def test_what_is_no_value_is_refused(text, message):

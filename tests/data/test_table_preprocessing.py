@@ -162,7 +162,7 @@ def test_what_cannot_be_learned_from_is_told_of_all_columns(wines):
     with pytest.raises(ValueError, match="no value at all in the columns 'nothing', 'void'"):
         TablePreprocessor().fit(wines)
     with pytest.raises(
-        ValueError, match=r"'sold' \(such as .*no value at all in .*'nothing', 'void'.*'ash', 'strength'"
+        ValueError, match=r"'sold' holds dates \(such as .*no value at all in .*'nothing', 'void'.*'ash', 'strength'"
     ):
         TablePreprocessor(missing="error").fit(wines.assign(sold="2024-02-29"))
     wines = wines.drop(columns=["nothing", "void"])

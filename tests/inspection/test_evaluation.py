@@ -303,7 +303,7 @@ def test_the_accuracy_stands_first_beside_the_largest_class_and_the_recalls(rows
     assert found.recalls == pytest.approx({"often": expected[0], "seldom": expected[1]})
     lines = str(found).splitlines()
     assert lines[1].startswith("accuracy ")
-    assert lines[1].endswith("(the largest class, often, is 80.0% of the rows)")
+    assert lines[1].endswith("(the largest class, 'often', is 80.0% of the rows)")
     assert [line.split()[:2] for line in lines[2:5]] == [["balanced", "accuracy"], ["recall", "of"], ["recall", "of"]]
 
 

@@ -123,7 +123,7 @@ def test_what_is_no_card_is_refused_before_a_file_is_written(wrong, tmp_path):
 def test_what_a_file_cannot_hold_is_sent_to_joblib(tmp_path):
     from sklearn.decomposition import PCA
 
-    with pytest.raises(ModelFileError, match=r"joblib\.dump writes other models"):
+    with pytest.raises(ModelFileError, match=r"Use joblib\.dump for other models"):
         rhohat.save(PCA().fit(X), tmp_path / "model.safetensors")
 
 

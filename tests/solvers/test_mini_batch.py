@@ -266,7 +266,7 @@ def test_a_cost_on_held_out_rows_that_is_not_finite_ends_the_run():
     problem = HoldsOut(5, 3, np.nan)
     result = SGD(early_stopping=True).minimize(problem, problem.start, tol=0)
     assert (result.status, result.n_iter, result.validation_curve) == ("not_finite", 2, [5, 3])
-    assert "held-out rows" in result.message
+    assert "rows kept back for early stopping" in result.message
 
 
 def test_early_stopping_without_held_out_rows_is_refused_before_any_work():

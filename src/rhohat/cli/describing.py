@@ -16,9 +16,10 @@ from rhohat.common.versions import version_of
 from rhohat.engines.machine import describe_machine
 from rhohat.estimators.parameter_groups import symbols_of
 from rhohat.models.components import settings_of
-from rhohat.models.model_card import card_of
+from rhohat.models.model_card import card_of, describes_rows
 from rhohat.models.model_file import describe, load
 from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline
+from rhohat.solvers.messages import how_it_ended
 
 __all__ = ["info"]
 
@@ -174,7 +175,11 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         settings = ", ".join(f"{name}={value}" for name, value in step["parameters"].items())
         lines.append(("step", f"{step['kind']}({settings})"))
     data = found["data"]
-    trained = ("trained on", f"{data['rows']} rows" + (f" of {data['name']}" if data["name"] else ""))
+    rows = f"{data['rows']} rows" + (f" of {data['name']}" if data["name"] else "")
+    card = found["card"] or {}
+    if "latents" not in found and describes_rows(card.get("data", ""), data["rows"]):
+        rows, card = card["data"].removesuffix("."), {**card, "data": ""}
+    trained = ("trained on", rows)
     lines += _lines_of_dictionary(found) if "latents" in found else _lines_of_network(found, trained)
     lines.append(("parameters", f"{found['n_parameters']} of {found['dtype']}"))
     names = found["feature_names"]
@@ -191,7 +196,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             parts = [f"{symbol} = {one['parameters'][name]} ({name})" for name, symbol in one["symbols"].items()]
             lines.append(("penalties", ", ".join(parts)))
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
-        lines.append(("training", f"{_amount(one)}, {one['status'].replace('_', ' ')}{cost}"))
-    lines += _lines_of_card(found["card"] or {})
+        lines.append(("training", f"{_amount(one)}, {how_it_ended(one['status'])}{cost}"))
+    lines += _lines_of_card(card)
     lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
     return lines

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from rhohat.common.randomness import keyed_generator
+from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.data.rows import select_rows
 from rhohat.inspection.evaluation import evaluate
@@ -89,9 +90,9 @@ def hold_out(
 
 def card_of_training(model: Any, held: Held, name: str) -> ModelCard:
     """Return the card of a model: its data, and figures on the rows of the training and on those held out."""
-    data = f"{len(held.rows):,} rows of {held.rows.shape[1]:,} columns of {name}"
+    data = f"{counted(len(held.rows), 'row')} of {counted(held.rows.shape[1], 'column')} of {name}"
     if held.out is not None:
-        data += f"; {len(held.out):,} further rows were held out"
+        data += f"; {counted(len(held.out), 'further row')} {'was' if len(held.out) == 1 else 'were'} held out"
     rows, y = held.rows, held.y
     if len(rows) > MOST_ROWS:
         some = np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.intp)

@@ -9,12 +9,13 @@ import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import wraps
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 import typer
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from rhohat.cli.app import note
 from rhohat.cli.declared import DATA, TEXT_FILES
 from rhohat.common.exceptions import TextColumnsError
-from rhohat.common.words import message_of
+from rhohat.common.words import listed, message_of
 from rhohat.data import RowSource, open_labels, open_rows, open_table
 from rhohat.data.row_names import names_of_rows
 from rhohat.data.rows.conventions import notes_on_dropped
@@ -170,7 +171,8 @@ class ReadingOptions:
         try:
             opened = open_model_rows(model, data, target=said, find_targets=scores, **how)
         except TextColumnsError as error:
-            raise ValueError(f"{error.problem} The model was fitted to numbers in these columns.") from None
+            columns = f"column{'s'[: len(error.columns) - 1]} {listed([repr(name) for name in error.columns])}"
+            raise ValueError(f"{error.problem} In the training, {columns} held numbers or truth values.") from None
         with opened as source:
             only_unlabelled = self.missing is not Missing.DROP
             for sentence in notes_on_dropped(source, only_unlabelled=only_unlabelled):
@@ -244,13 +246,13 @@ def _without_texts(
     error: TextColumnsError, chosen: list[str] | None, left_out: list[str], data: Path, *, may_be_target: bool
 ) -> str:
     """Return an error message about columns that contain text, which says how to train without these columns."""
-    them = "it" if len(error.columns) == 1 else "them"
+    them, these = ("it", "this column") if len(error.columns) == 1 else ("them", "these columns")
     if chosen is not None:
-        remedy = f"leave {them} out of --columns"
+        remedy = f"leave {these} of texts out of --columns"
     else:
         line = StringIO()
         csv.writer(line, lineterminator="").writerow([*left_out, *error.columns])
-        remedy = f"leave {them} out with --drop {shlex.quote(line.getvalue())}"
+        remedy = f"leave {these} of texts out with --drop {shlex.quote(line.getvalue())}"
     target = f", or predict {'it' if them == 'it' else 'one of them'} with --target" if may_be_target else ""
     impute = ", and --missing impute to learn from rows with missing cells" if error.missing else ""
     encode = (
@@ -290,6 +292,8 @@ def reads_rows(command: _Command) -> _Command:
         said = {one.name: arguments.pop(one.name) for one in fields(ReadingOptions)}
         command(**arguments, reading=ReadingOptions(**said))
 
+    if "model" in signature.parameters:  # without the option, rows are treated as in the training of the model
+        options = [one.replace(annotation=_as_the_model_does(one.annotation)) for one in options]
     parameters: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         if name == "reading":
@@ -299,6 +303,16 @@ def reads_rows(command: _Command) -> _Command:
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run  # type: ignore[return-value]
+
+
+def _as_the_model_does(annotation: Any) -> Any:
+    """Return the annotation of an option, where that of --missing says that the default is the model's own choice."""
+    kind, option = get_args(annotation)
+    if option.show_default != str(Missing.ERROR):
+        return annotation
+    option = copy(option)
+    option.show_default = "as in the training"
+    return Annotated[kind, option]
 
 
 def split_names(text: str) -> list[str]:

@@ -152,9 +152,9 @@ def train(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Any parameter of the estimator, such as tol=1e-4. Values are written as in Python, also objects of"
-            " rhohat's classes: solver=Adam(learning_rate=0.01), corruption=MaskingNoise(0.3). May be given several"
-            " times.",
+            help="Any parameter of the estimator, such as tol=1e-4. Values are written as in Python, also dicts,"
+            " class_weight={yes: 5, no: 1}, and objects of rhohat's classes: solver=Adam(learning_rate=0.01),"
+            " corruption=MaskingNoise(0.3). May be given several times.",
             rich_help_panel=MODEL,
         ),
     ] = None,

@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from rhohat.cli.app import note
-from rhohat.common.words import Sentence, listed
+from rhohat.common.words import Sentence, counted, listed
 from rhohat.data import RowSource
 from rhohat.data.identifiers import columns_of_identifiers
 from rhohat.data.readers import image_files
@@ -78,15 +78,22 @@ def check_targets(kind: type[Any], labels: Path | None, target: str | None) -> N
 
 
 def note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
-    """Print a note if the labels of a classifier look like values of a quantity."""
+    """Print a note if the labels of a classifier look like values of a quantity; raise ValueError if they must be."""
     if y.dtype.kind not in "iuf":
         return
+    decimals = y[np.isfinite(y) & (y != np.floor(y))]
+    if len(decimals):
+        raise ValueError(
+            f"the target has numbers with decimals, such as {decimals[0]:g}, which are no classes; pass -e regressor,"
+            " which predicts numbers."
+        )
     n_classes = len(np.unique(y))
     if n_classes > _MANY_CLASSES and len(y) < _FEW_ROWS * n_classes:
         note(
             ctx,
-            f"note: {n_classes} classes in {len(y)} rows have {len(y) / n_classes:.2g} rows each on average; if the"
-            " targets are values of a quantity, pass -e regressor, which predicts numbers.",
+            f"note: the target has {n_classes:,} classes in {len(y):,} rows, about"
+            f" {counted(round(len(y) / n_classes), 'row')} each; if the targets are values of a quantity, pass -e"
+            " regressor, which predicts numbers.",
         )
 
 

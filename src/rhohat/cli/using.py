@@ -64,7 +64,8 @@ IdColumn = Annotated[
     typer.Option(
         "--id",
         metavar="COLUMN",
-        help="A column of DATA that names its rows, such as a number of a customer; the first column of a CSV file.",
+        help="A column of DATA that names its rows, such as a customer number. It becomes the first column of the CSV"
+        " that is written.",
         show_default=False,
         rich_help_panel=OUTPUT,
     ),
@@ -176,8 +177,9 @@ def predict(
 ) -> None:
     """Write the prediction of a classifier or regressor for each row.
 
-    The columns of a CSV file have the names of the target columns of the training, if the model knows them. If
-    --missing drop leaves rows out, a CSV file has a column row, as for encode.
+    The columns of a CSV file have the names of the target columns of the training, if the model knows them. With
+    --proba there is one column for each class, named after it. If --missing drop leaves rows out, a CSV file has a
+    column row, as for encode.
     """
     check_output(output, model, data)
     loaded = load(model)

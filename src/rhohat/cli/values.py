@@ -38,8 +38,9 @@ def parse_setting(text: str) -> tuple[str, Any]:
 def parse_value(text: str) -> Any:
     """Return the value that a string on the command line stands for.
 
-    Numbers, True, False, None, lists and tuples are written as in Python, and so are rhohat's activations, losses,
-    penalties, corruptions, solvers and estimators, with their settings in parentheses. Everything else is a string.
+    Numbers, True, False, None, lists, tuples and dicts are written as in Python, and so are rhohat's activations,
+    losses, penalties, corruptions, solvers and estimators, with their settings in parentheses. Everything else is a
+    string.
 
     Raises
     ------
@@ -50,6 +51,8 @@ def parse_value(text: str) -> Any:
     --------
     >>> parse_value("1e-3"), parse_value("tanh"), parse_value("(100, 30)"), parse_value("512 MB")
     (0.001, 'tanh', (100, 30), '512 MB')
+    >>> parse_value("{'yes': 5, 'no': 1}")
+    {'yes': 5, 'no': 1}
     >>> parse_value("MaskingNoise(0.3)")
     MaskingNoise(q=0.3)
     """
@@ -57,7 +60,7 @@ def parse_value(text: str) -> Any:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return text
-    if not isinstance(tree, ast.Constant | ast.UnaryOp | ast.List | ast.Tuple | ast.Call):
+    if not isinstance(tree, ast.Constant | ast.UnaryOp | ast.List | ast.Tuple | ast.Dict | ast.Call):
         return text
     return _value(tree, text)
 
@@ -129,11 +132,17 @@ def _value(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.List | ast.Tuple):
         items = [_value(item, text) for item in node.elts]
         return items if isinstance(node, ast.List) else tuple(items)
+    if isinstance(node, ast.Dict):
+        keys = [key for key in node.keys if isinstance(key, ast.Constant | ast.UnaryOp | ast.Name)]
+        if len(keys) < len(node.keys):
+            raise ValueError(f"the keys of {text!r} must be numbers, strings or truth values.")
+        values = (_value(value, text) for value in node.values)
+        return dict(zip((_value(key, text) for key in keys), values, strict=True))
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _make(node.func.id, node, text)
-    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is not a number, string, list or object of rhohat.")
+    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is not a number, string, list, dict or object of rhohat.")
 
 
 def _make(name: str, call: ast.Call, text: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rhohat.common.words import Sentence, Setting
+from rhohat.common.words import Sentence, Setting, listed
 from rhohat.data.tables.coding import Coding, Kind, look_like_dates
 
 __all__ = ["examples_of_dates", "said_of_dates", "said_of_empty", "said_of_missing"]
@@ -23,12 +23,16 @@ def said_of_dates(examples: Mapping[str, str]) -> str:
     """Return what is said of columns of dates, given a value of each; an empty string if there are none."""
     if not examples:
         return ""
-    dates = ", ".join(f"{name} (such as {example!r})" for name, example in examples.items())
+    such_as = {name: f"(such as {example!r})" for name, example in examples.items()}
+    hold = f"the columns {listed([f'{name} {example}' for name, example in such_as.items()])} hold dates"
+    if len(examples) == 1:
+        ((name, example),) = such_as.items()
+        hold = f"the column {name} holds dates {example}"
     return Sentence(
-        f"dates are no numbers, and no categories that come again: the columns {dates} hold dates. Leave them out, for"
+        f"{hold}, which are neither numbers nor categories. Leave {'it' if len(examples) == 1 else 'them'} out, for"
         " example with ",
         Setting("drop", None, "drop(columns=...)"),
-        ", or turn them into numbers, such as the days since the first one, or the month.",
+        ", or turn the dates into numbers, such as the days since the first one, or the month.",
     )
 
 

@@ -158,7 +158,8 @@ def check_class_labels(labels: NDArray[Any], regressor: str = "FeedforwardRegres
         if "There is no value of" in str(error):
             raise
         raise ValueError(
-            f"y must hold class labels: integers, strings or booleans; for continuous numbers use {regressor}. {error}"
+            f"y must hold class labels: integers, strings or booleans; for continuous numbers use {regressor}."
+            f" {str(error).partition(' Maybe')[0]}"
         ) from error
 
 

@@ -55,8 +55,8 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
 
         c_ij = (z_ij − ẑ_ij)² / (d v_j),    error_i = Σ_j c_ij,    score_i = −error_i
 
-    An error of 1 is that of an average row of the fit, one of 5 is five times as large. `explain` returns c, by which
-    one sees which columns make a row unusual.
+    The errors of the rows of the fit have a mean of 1, and most of them are smaller. `explain` returns c, by which one
+    sees which columns make a row unusual.
 
     Parameters
     ----------
@@ -66,8 +66,9 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         decay keep it from learning rows that are rare.
     contamination : "auto" or float, default="auto"
         The share of the rows of the fit that `predict` takes for outliers, in (0, 0.5]. "auto" takes a row for an
-        outlier if the square root of its error lies far above those of the other rows of the fit: above the third
-        quartile, by more than 1.5 times the distance between the quartiles. It may find no outlier at all.
+        outlier by the rule of box plots: if the square root of its error lies above the third quartile of those of the
+        fit by more than 1.5 times the distance between the first and the third quartile. This may be no row of the fit
+        at all, or several per cent of them.
     scale : bool, default=True
         Whether to bring each column to mean 0 and variance 1 before the autoencoder sees it; a constant column is only
         centred. False leaves rows as they are, which suits images and other rows whose columns have one unit.
@@ -194,7 +195,7 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         Returns
         -------
         array of shape (n_samples,), float64
-            Scores, which are at most 0; an average row of the fit has about −1.
+            Scores, which are at most 0. Those of the rows of the fit have a mean of −1; most of them are nearer to 0.
         """
         check_is_fitted(self)
         return -self._errors(scaled_rows(self._rows(X), self.scaler_))

@@ -63,7 +63,7 @@ class Evaluation:
         Of a classifier, the fraction of the rows of each class that it finds; their mean is `balanced_accuracy`. Empty
         without targets, and for labels of steps.
     largest_class, largest_share : str and float, or None
-        The most frequent class in the targets, and its share: the accuracy of who always predicts it.
+        The most frequent class in the targets, and its share: the accuracy of always predicting it.
     mean_absolute_error, root_mean_squared_error : array of shape (n_targets,), or None
         Of a regressor, in the units of the targets; None without targets, and for targets of steps.
     outlier_fraction : float or None
@@ -132,12 +132,12 @@ class Evaluation:
         """Return what is printed of predictions, and of outliers."""
         baseline = ""
         if self.largest_share is not None:
-            baseline = f"  (the largest class, {self.largest_class}, is {self.largest_share:.1%} of the rows)"
+            baseline = f"  (the largest class, {self.largest_class!r}, is {self.largest_share:.1%} of the rows)"
         recalls = sorted(self.recalls.items(), key=lambda item: item[1])[:_MOST_RECALLS]
         return [
             (self.score_name or "score", _number(self.score) + (baseline if self.score is not None else "")),
             ("balanced accuracy", _number(self.balanced_accuracy)),
-            *((f"  recall of {name}", _number(recall)) for name, recall in recalls),
+            *((f"  recall of {name!r}", _number(recall)) for name, recall in recalls),
             ("mean absolute error", _numbers(self.mean_absolute_error)),
             ("root mean squared error", _numbers(self.root_mean_squared_error)),
             ("outliers", "" if self.outlier_fraction is None else f"{self.outlier_fraction:.1%} of the rows"),

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rhohat.common.words import counted
 from rhohat.models.pipelines import is_pipeline
 
-__all__ = ["ModelCard", "card_of", "set_card", "with_note"]
+__all__ = ["ModelCard", "card_of", "describes_rows", "set_card", "with_note"]
 
 _LONGEST = {"note": 2**16, "data": 2**12}  # characters
 _MOST_FIGURES, _LONGEST_NAME = 256, 128
@@ -99,6 +100,17 @@ def card_of(model: Any) -> ModelCard | None:
     if card is not None and not isinstance(card, ModelCard):
         raise TypeError(f"model_card_ must be a rhohat.ModelCard; got {card!r}.")
     return card
+
+
+def describes_rows(data: str, n_rows: int) -> bool:
+    """Return whether a description of training data begins with their number of rows, as those of `train` do.
+
+    Examples
+    --------
+    >>> describes_rows("1,200 rows of 8 columns of orders.csv.", 1200), describes_rows("Orders of May.", 1200)
+    (True, False)
+    """
+    return data.startswith(f"{counted(n_rows, 'row')} of ")
 
 
 def set_card(model: Any, card: ModelCard) -> None:

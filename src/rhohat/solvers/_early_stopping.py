@@ -54,7 +54,7 @@ class EarlyStopping:
         """Evaluate an iterate on the held-out rows before it is accepted, and keep it if it is the best so far."""
         cost = self._cost(point.theta)
         if not np.isfinite(cost):
-            self._run.stop_as_not_finite("The cost on the held-out rows")
+            self._run.stop_as_not_finite("The cost on the rows kept back for early stopping")
         self._run.validation_curve.append(cost)
         if cost < self.lowest:
             self.best, self.lowest, self._best_epoch = point, cost, self._run.n_iter + 1
@@ -78,6 +78,7 @@ class EarlyStopping:
             self._run.stop_if_diverged()
             raise Stop(
                 "stopped",
-                f"The cost on the held-out rows has not fallen for {counted(self._patience, self._noun)}; the"
-                f" parameters after {self._noun} {self._best_epoch} of {self._run.n_iter} are kept.",
+                "The cost on the rows kept back for early stopping has not fallen for"
+                f" {counted(self._patience, self._noun)}; the parameters after {self._noun} {self._best_epoch} of"
+                f" {self._run.n_iter} are kept.",
             )

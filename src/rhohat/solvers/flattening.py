@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["FLAT", "fall_at_end", "has_flattened", "n_at_end"]
 
 #: A cost that falls by less than this fraction of itself in the last tenth of the iterations has flattened.
-FLAT = 1e-4
+FLAT = 1e-3
 
 _FEWEST_ITERATIONS = 10  # with fewer iterations, a tenth of them is less than one
 
@@ -73,7 +73,7 @@ def has_flattened(loss_curve: Sequence[float], validation_curve: Sequence[float]
     Returns
     -------
     bool
-        True if there are at least ten iterations, the cost fell by less than 1e-4 of itself in the last tenth of them,
+        True if there are at least ten iterations, the cost fell by less than 1e-3 of itself in the last tenth of them,
         see `fall_at_end`, and J is not above J after the first iteration.
 
     Examples

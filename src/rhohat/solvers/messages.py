@@ -1,4 +1,4 @@
-"""What is said of a fit that ends at `max_iter`."""
+"""What is said of how a fit ended, above all of one that ended at `max_iter`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rhohat.common.words import Sentence, Setting, counted, listed
 from rhohat.solvers.flattening import FLAT
 
-__all__ = ["ended_at_max_iter"]
+__all__ = ["ended_at_max_iter", "how_it_ended"]
 
 _FEWEST_TO_TRY = 10
 
@@ -59,6 +59,17 @@ reached.
     return Sentence(
         f"{done} and J was still falling, by {by} in the last {last}; try ", more, ", or accept the cost reached."
     )
+
+
+def how_it_ended(status: str) -> str:
+    """Return the status of a fit as words for readers, such as "not finite".
+
+    Examples
+    --------
+    >>> how_it_ended("converged"), how_it_ended("max_iter")
+    ('converged', 'stopped at max_iter')
+    """
+    return "stopped at max_iter" if status == "max_iter" else status.replace("_", " ")
 
 
 def _percent(fraction: float) -> str:

@@ -9,7 +9,7 @@ from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from rhohat import PatchNormalizer, SparseAutoencoder, TopKAutoencoder, ZCAWhitening, report
+from rhohat import PatchNormalizer, SparseAutoencoder, TablePreprocessor, TopKAutoencoder, ZCAWhitening, report
 from rhohat.inspection.reporting.own_units import OwnUnits
 from tests.inspection.reporting.pages import record_of
 
@@ -111,3 +111,20 @@ def test_texts_of_names_stay_as_they_are_written(tmp_path):
     model = SparseAutoencoder(n_components=1, **QUICK).fit(frame[["a", "b"]] / 10)
     page = report(model, tmp_path / "t.csv", row_names="id")
     assert set(record_of(page)["rows"]["labels"]) == {"007", "1.10", "1.1"}
+
+
+def test_a_number_that_was_missing_is_shown_as_missing(wine):
+    table = wine.iloc[:, :3].assign(vintage="old")
+    table.loc[::2, "ash"] = np.nan
+    model = make_pipeline(TablePreprocessor(), SparseAutoencoder(n_components=2, **QUICK)).fit(table)
+    page = report(model, table)
+    for row in (0, 11):
+        (cell,) = re.findall(rf'<caption>Row {row} .*?<th scope="row">ash</th>.*?</svg></td><td>(.*?)</td>', page, re.S)
+        assert (cell == "missing") == (row % 2 == 0)
+    record = record_of(page)
+    ash = record["features"].index("ash")
+    columns = record["bars"]["features"][0][:6]
+    for place, values in zip(record["top"]["places"][0], record["top"]["values"][0], strict=True):
+        is_missing = record["rows"]["numbers"][place] % 2 == 0
+        assert (values[columns.index(ash)] == "missing") == is_missing
+        assert values.count("missing") == is_missing

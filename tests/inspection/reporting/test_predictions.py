@@ -154,7 +154,7 @@ def test_an_end_at_the_largest_number_of_iterations_is_no_warning_where_the_cost
     model = SparseAutoencoder(n_components=2, max_iter=20, tol=1e-12, random_state=0).fit(X)
     for curve, expected in (([1 + 2.0**-k for k in range(100)], "neutral"), ([100.0 - k for k in range(99)], "warn")):
         model.loss_curve_, model.terms_curve_, model.solver_status_ = curve, {}, "max_iter"
-        assert status_of(report(model, X)) == [(expected, "max iter")]
+        assert status_of(report(model, X)) == [(expected, "stopped at max_iter")]
     model.solver_status_ = "converged"
     assert status_of(report(model, X)) == [("good", "converged")]
     model.solver_status_ = "diverged"
@@ -171,4 +171,4 @@ def test_terms_that_are_always_0_are_left_out_and_costs_on_rows_held_out_are_sho
     section = section_of(report(model, X), "training")
     assert "weight decay" not in section
     assert "squared error" in section
-    assert "J on rows held out" in section
+    assert "J on rows kept back for early stopping" in section

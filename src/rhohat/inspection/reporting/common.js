@@ -19,6 +19,7 @@ const common = (() => {
   /** Returns a number as text, of so many digits. */
   function show(value, digits = 4) {
     if (value === null) return "\u2013"; // past the end of a sequence
+    if (typeof value === "string") return value; // of a table
     if (value === 0) return "0";
     const size = Math.abs(value);
     let text = String(Number(value.toPrecision(digits)));

@@ -30,7 +30,7 @@ __all__ = [
     "versions",
 ]
 
-_HELD_OUT = "J on rows held out"
+_HELD_OUT = "J on rows kept back for early stopping"
 _LONGEST = 300  # largest number of characters of a value that are shown
 
 
@@ -75,7 +75,8 @@ class Fit:
     n_iter, n_evaluations : int
         Number of iterations, and number of evaluations of the cost J.
     curves : dict of str to list of float
-        Over iterations: J, its terms that are not always 0, and J on the rows held out, if there were any.
+        Over iterations: J, its terms that are not always 0, and J on the rows kept back for early stopping, if there
+        were any.
     memory : str
         Memory plan of the fit as text; "" if there is none.
     n_warm_up : int

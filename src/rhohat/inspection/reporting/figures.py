@@ -102,7 +102,7 @@ def _of_predictions(evaluated: Evaluation | None) -> list[Figure]:
     name = evaluated.score_name or "score"
     figures = [Figure(name, show(evaluated.score), meanings[name])]
     if evaluated.largest_share is not None and evaluated.balanced_accuracy is not None:
-        meaning = f"Accuracy of always predicting the largest class, {evaluated.largest_class}."
+        meaning = f"Accuracy of always predicting the largest class, ‘{evaluated.largest_class}’."
         figures.append(Figure("share of the largest class", show(evaluated.largest_share), meaning))
         meaning = "Fraction of the rows of a class that are found, averaged over classes."
         figures.append(Figure("balanced accuracy", show(evaluated.balanced_accuracy), meaning))

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import OneToOneFeatureMixin
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data import PatchNormalizer, TablePreprocessor, ZCAWhitening
+from rhohat.data.tables.coding import Kind
 from rhohat.models.pipelines import preprocessing_of
 
 __all__ = ["OwnUnits"]
@@ -72,6 +74,20 @@ class OwnUnits:
                 undo = step.unscale if isinstance(step, TablePreprocessor) else step.inverse_transform
                 converted = undo(converted)
         return np.where(missing, np.nan, np.asarray(converted))
+
+    def gaps(self, converted: FloatArray) -> NDArray[np.bool_]:
+        """Return where a number stands in the place of a missing one, in rows that `convert` has returned.
+
+        These are the columns of numbers of a `TablePreprocessor` for which another column says so.
+        """
+        gaps = np.zeros(converted.shape, np.bool_)
+        if self.known and self.steps and isinstance(self.steps[0], TablePreprocessor):
+            start = 0
+            for column in self.steps[0].columns_:
+                if column.has_missing and column.kind != Kind.TEXT:
+                    gaps[:, start] = converted[:, start + 1] > 0.5
+                start += column.n_outputs
+        return gaps
 
     def ends(self, scale: tuple[float, float], n_features: int) -> tuple[float, float] | None:
         """Return two values in the units of the data; None if the units are not known, or differ among features."""

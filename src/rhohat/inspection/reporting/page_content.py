@@ -22,7 +22,7 @@ from rhohat.inspection.reporting.page_data import PageData
 from rhohat.inspection.reporting.reconstructions import Reconstruction, reconstructions_of
 from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.shown_rows import ShownRows
-from rhohat.models.model_card import ModelCard, card_of
+from rhohat.models.model_card import ModelCard, card_of, describes_rows
 from rhohat.models.pipelines import estimator_of, preprocessing_of
 
 __all__ = ["MOST_CURVE_ROWS", "PageContent"]
@@ -124,6 +124,11 @@ class PageContent:
     def card(self) -> ModelCard:
         """The card of the model, which is empty if the model has none."""
         return card_of(self.model) or ModelCard()
+
+    @property
+    def card_says_rows(self) -> bool:
+        """Whether the card says what `trained_on` says, and more; a dictionary counts rows as often as it saw them."""
+        return not self.estimator.has_sparse_codes and describes_rows(self.card.data, self.estimator.n_samples_fit_)
 
     @cached
     def held_out(self) -> list[HeldOutFigure]:

@@ -83,6 +83,7 @@ def _compare(
         chosen = np.sort(chosen[np.argsort(-missed, kind="stable")[:_MOST_FEATURES_OF_A_ROW]])
     places = [100 * fractions_between(part, low, high) for part in (row, made)]
     original, rebuilt = shown.in_own_units(np.array([row, made]))
+    original = np.where(shown.gaps(original[None])[0], np.nan, original)
     features = tuple(
         (shown.feature_name(j), float(original[j]), float(rebuilt[j]), float(places[0][j]), float(places[1][j]))
         for j in chosen.tolist()

@@ -113,12 +113,14 @@ class UnitRecord:
         numbers = np.unique(top[top >= 0])
         places = np.searchsorted(numbers, top)
         values = np.zeros((*top.shape, named.shape[1]))
+        gaps = np.zeros(values.shape, np.bool_)
         at_once = self.rows.source.rows_at_once
         for start in range(0, len(numbers), at_once):
             rows = self.rows.source.take(numbers[start : start + at_once])
             rows = self.rows.in_own_units(rows)
             units, ranks = np.nonzero((places >= start) & (places < start + len(rows)) & (top >= 0))
-            values[units, ranks] = rows[places[units, ranks, None] - start, named[units]]
+            where = places[units, ranks, None] - start, named[units]
+            values[units, ranks], gaps[units, ranks] = rows[where], self.rows.gaps(rows)[where]
         shown = self._top(numbers, MOST_TOP_ROWS)
         n_top = len(shown["places"][0])
         return {
@@ -128,7 +130,7 @@ class UnitRecord:
                 "weights": rounded(np.take_along_axis(inputs, strongest, axis=1)),
             },
             "rows": self._rows(numbers),
-            "top": {**shown, "values": _without_nan(rounded(values[:, :n_top]))},
+            "top": {**shown, "values": _values(rounded(values[:, :n_top]), gaps[:, :n_top].tolist())},
         }
 
     def _rows(self, numbers: NDArray[np.intp]) -> dict[str, Any]:
@@ -143,11 +145,11 @@ class UnitRecord:
         return {"places": np.searchsorted(numbers, rows).tolist(), "activations": rounded(activations)}
 
 
-def _without_nan(values: Any) -> Any:
-    """Return nested lists in which None, which JSON can hold, takes the place of NaN."""
+def _values(values: Any, gaps: Any) -> Any:
+    """Return nested lists in which "missing" takes the place of gaps, and None, which JSON can hold, that of NaN."""
     if isinstance(values, list):
-        return [_without_nan(one) for one in values]
-    return None if math.isnan(values) else values
+        return [_values(one, is_gap) for one, is_gap in zip(values, gaps, strict=True)]
+    return "missing" if gaps else None if math.isnan(values) else values
 
 
 def _in_text(sheets: Sheets) -> int:

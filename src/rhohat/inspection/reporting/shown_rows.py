@@ -52,6 +52,10 @@ class ShownRows:
         """Return rows, which are as the network sees them, in the units of the data where the scaling is known."""
         return rows if self.own_units is None else self.own_units.convert(rows)
 
+    def gaps(self, rows: FloatArray) -> NDArray[np.bool_]:
+        """Return where rows that `in_own_units` has returned hold a number in the place of a missing one."""
+        return np.zeros(rows.shape, np.bool_) if self.own_units is None else self.own_units.gaps(rows)
+
     def sample(self) -> FloatArray:
         """Return a sample of the measured rows, from which the range of the values is determined."""
         return self.source.take(self.spread(_SAMPLE))

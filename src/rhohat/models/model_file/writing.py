@@ -47,7 +47,7 @@ class Writer:
             raise ModelFileError(
                 "a model file can hold only rhohat's own estimators and transformers, scikit-learn's MinMaxScaler and"
                 " StandardScaler, classes that rhohat.register has registered, and pipelines of all these; got"
-                f" {model!r}. joblib.dump writes other models to files, which only those should load who trust them."
+                f" {model!r}. Use joblib.dump for other models, and load such files only if you trust who wrote them."
             )
         check_is_fitted(model)
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
