@@ -47,17 +47,23 @@ def test_a_wrong_component_is_found_and_named(rng):
 def test_the_verdict_is_a_sentence():
     wrong = check_gradient(wrong_at(1), [1.0, 2.0, 3.0])
     assert not wrong.is_right
-    assert str(wrong).startswith("The gradient is wrong at coordinate 1, where it is +4.1")
-    assert "over 3 of 3 coordinates, with the step 0.0001" in str(wrong)
+    assert str(wrong).startswith("The gradient is wrong at parameter 1, where it is +4.1")
+    assert "Checked: 3 of 3 parameters, with step 1e-4." in str(wrong)
     right = check_gradient(lambda x: (float(x @ x), 2 * x), [1.0, 2.0, 3.0])
     assert right.is_right
-    assert str(right).startswith("The gradient is right: the relative difference from central differences is ")
+    assert str(right).startswith("The gradient is right: its relative difference from central differences is ")
     assert len(str(right).splitlines()) == 1
     doubtful = check_gradient(lambda x: (float(x @ x), 2 * x * (1 + 1e-6)), [1.0, 2.0, 3.0])
-    assert str(doubtful).startswith("The gradient is in doubt at coordinate 2")
+    assert str(doubtful).startswith("The gradient is in doubt at parameter 2")
 
 
-def test_chosen_coordinates_are_checked_and_others_are_not(rng):
+@pytest.mark.parametrize("returned", [14.0, (14.0,), np.array([14.0, 1.0])])
+def test_an_objective_without_a_gradient_is_told_what_to_return(returned):
+    with pytest.raises(TypeError, match=r"objective must return \(value, gradient\); it returned"):
+        check_gradient(lambda theta: returned, [1.0, 2.0, 3.0])
+
+
+def test_chosen_parameters_are_checked_and_others_are_not(rng):
     theta = rng.normal(size=8)
     assert check_gradient(wrong_at(3), theta, indices=[0, 1, 7]).relative_difference < 1e-9
     check = check_gradient(wrong_at(3), theta, indices=[5, -5])

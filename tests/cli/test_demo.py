@@ -67,12 +67,15 @@ def test_demo_prints_the_evidence_and_writes_pictures(invoke, tmp_path, folder):
     assert re.search(r"Gabor R², median +0\.\d{3} for the 4 hidden units", result.stdout)
     assert re.search(r"0\.\d{3} for 4 principal components", result.stdout)
     assert re.search(r"iterations +3 ", result.stdout)
+    assert re.search(r"constant units +\d of 4, which are about as active on every patch", result.stdout)
 
 
 def test_the_commands_that_the_demo_suggests_can_be_typed_at_once(invoke, run, tmp_path):
     suggested = run("demo", "--output", "my demo", *QUICK).split("To see more of the model that was learned:\n")[1]
     commands = [shlex.split(line) for line in suggested.splitlines() if "my demo" in line]
-    assert [words[:2] for words in commands] == [["rhohat", name] for name in ("report", "evaluate", "check-gradient")]
+    names = ("report", "evaluate", "check-gradient", "train", "plot")
+    assert [words[:2] for words in commands] == [["rhohat", name] for name in names]
+    commands[-2] += ["--max-iter", "3"]
     printed = {words[1]: run(*words[1:]) for words in commands}
     assert "The gradient is right" in printed["check-gradient"]
     page = (tmp_path / "my demo" / "report.html").read_text(encoding="utf-8")
@@ -165,6 +168,9 @@ def test_the_demo_learns_edge_detectors(tmp_path):
     assert np.median(result.gabor_r2_pca) <= 0.80
     assert np.mean(np.abs(result.autoencoder.mean_activation_ - 0.01) <= 0.002) > 0.5
     assert 0.3 < result.explained_variance < 1
+    model, patches = rhohat.load(tmp_path / FILES[0]), np.load(tmp_path / FILES[1]).reshape(-1, 64)
+    evaluation = rhohat.evaluate(model, patches)
+    assert result.n_constant == round(25 * evaluation.constant_fraction) == round(25 * evaluation.dead_fraction)
 
 
 def test_check_gradient_prints_a_row_for_every_combination_asked_for(invoke):

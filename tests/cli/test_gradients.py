@@ -19,8 +19,8 @@ def model_of_images(run, images):
 def test_the_verdict_is_printed_with_the_relative_difference(run, model, images):
     printed = run("check-gradient", model, images).splitlines()
     assert printed[0] == "checked on 60 of 60 rows, at the weights with which a training starts"
-    assert printed[1].startswith("The gradient is right: the relative difference from central differences is ")
-    assert "over 184 of 184 coordinates" in printed[1]
+    assert printed[1].startswith("The gradient is right: its relative difference from central differences is ")
+    assert "Checked: 184 of 184 parameters" in printed[1]
 
 
 def test_the_check_is_that_of_the_python_interface(run, model, images):
@@ -43,7 +43,7 @@ def test_a_wrong_gradient_is_said_to_be_wrong(invoke, model, images, monkeypatch
     monkeypatch.setattr(Tanh, "multiply_by_derivative", lambda self, a, delta: None)
     result = invoke("check-gradient", model, images)
     assert result.exit_code == 1
-    assert "The gradient is wrong at coordinate " in result.stdout
+    assert "The gradient is wrong at parameter " in result.stdout
 
 
 def test_a_classifier_is_checked_with_the_targets_of_its_table(run, invoke, table, tmp_path):

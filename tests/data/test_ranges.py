@@ -103,7 +103,9 @@ TRAINED = np.array([[0.0, 0.0, -1.0, 0.0], [1.0, 4.0, 1.0, 4.0]])
     ("rows", "is_remarkable"),
     [
         ([[0.5, 3.0, 0.1, 3.0]] * 20, False),  # at ease
-        ([[1.9, 7.9, 2.9, 7.9]] * 20, False),  # beyond, but not by the width of the range
+        ([[1.9, 7.9, 2.9, 3.9]] * 20, False),  # beyond, but not by the width of the range, and not in each feature
+        ([[1.9, 7.9, 2.9, 7.9]] * 20, True),  # beyond in each feature
+        ([[1.9, 7.9, 2.9, 7.9]] * 9, False),  # but too few to tell
         ([[2.1, 8.1, 0.5, 1.0]] * 20 + [[0.0] * 4], True),
         ([[2.1, 8.1, 0.0, 0.0]] * 20, True),  # all that is not 0
         ([[2.1, 8.1, 0.5, 1.0]] * 5 + [[0.0, 1.0, 0.0, 1.0]] * 6, False),  # some rows alone
@@ -116,6 +118,15 @@ TRAINED = np.array([[0.0, 0.0, -1.0, 0.0], [1.0, 4.0, 1.0, 4.0]])
 )
 def test_what_is_remarkable_is_said(rows, is_remarkable):
     assert (remark_on_scale(np.array(rows), TRAINED) is not None) == is_remarkable
+
+
+def test_patches_that_were_not_normalised_are_noticed():
+    """They lie close to 0, and normalised ones from 0.1 to 0.9: distances are less than the width of the range."""
+    images = [rhohat.whiten_image(image, boundary="reflect") for image in rhohat.photographs()]
+    patches = rhohat.sample_patches(images, 8, 500, 0)
+    model = fitted("autoencoder", rhohat.PatchNormalizer().fit_transform(patches), None)
+    with pytest.warns(UserWarning, match=r"Nearly all numbers of these rows lie outside .* prepared in the same way\?"):
+        model.transform(patches)
 
 
 def test_some_features_that_hardly_varied_do_not_hide_the_scale(rng):

@@ -81,7 +81,7 @@ def by_definition(X, made, codes, threshold):
         "explained_variance": 1 - ((X - made) ** 2).sum() / ((X - X.mean(axis=0)) ** 2).sum(),
         "mean_squared_error": ((X - made) ** 2).mean(),
         "l0": active.sum(axis=1).mean(),
-        "constant_fraction": np.mean(np.ptp(codes, axis=0) <= 0.05 * np.abs(codes.mean(axis=0))),
+        "constant_fraction": np.mean(codes.std(axis=0) <= 0.02 * np.abs(codes.mean(axis=0))),
         "dead_fraction": 1 - active.any(axis=0).mean(),
         "activation_frequency": active.mean(axis=0),
         "mean_activation": codes.mean(axis=0),

@@ -18,7 +18,7 @@ __all__ = ["GradientCheck", "check_gradient"]
 LARGEST_DIFFERENCE = 1e-8
 
 _SURELY_WRONG = 1e-5  # a relative difference that neither rounding nor a third derivative explains
-_MOST_COORDINATES = 2000  # largest number checked by default, as each coordinate costs two evaluations
+_MOST_PARAMETERS = 2000  # largest number checked by default, as each parameter costs two evaluations
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class GradientCheck:
     Attributes
     ----------
     relative_difference : float
-        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked coordinates; 0 if both gradients are
+        ‖numerical − analytical‖ / ‖numerical + analytical‖ over the checked parameters; 0 if both gradients are
         0 there, and infinite if one is the negative of the other.
     analytical, numerical : arrays of shape (n_checked,)
         The gradient that the objective returned, and the central differences.
     indices : array of shape (n_checked,)
-        The checked coordinates of θ.
+        Indices in θ of the checked parameters.
     worst_index : int
-        The coordinate at which the analytical and the numerical gradient differ most.
+        The index in θ of the parameter at which the analytical and the numerical gradient differ most.
     epsilon : float
         Step of the central differences.
     n_parameters : int
@@ -57,19 +57,26 @@ class GradientCheck:
 
     def __str__(self) -> str:
         """Return the verdict in a sentence, with how it was found."""
-        found = f"the relative difference from central differences is {self.relative_difference:.1e}"
-        how = f"over {len(self.indices):,} of {self.n_parameters:,} coordinates, with the step {self.epsilon:g}"
+        found = f"its relative difference from central differences is {self.relative_difference:.1e}"
+        how = f"Checked: {len(self.indices):,} of {self.n_parameters:,} parameters, with step {_short(self.epsilon)}."
         if self.is_right:
-            return f"The gradient is right: {found} {how}, and at most {LARGEST_DIFFERENCE:g} is taken to be rounding."
+            return f"The gradient is right: {found}, and up to {_short(LARGEST_DIFFERENCE)} is rounding. {how}"
         worst = int(np.flatnonzero(self.indices == self.worst_index)[0])
-        there = f"at coordinate {self.worst_index}, where it is {self.analytical[worst]:+.12e} and central differences"
+        there = f"at parameter {self.worst_index}, where it is {self.analytical[worst]:+.12e} and central differences"
         there += f" are {self.numerical[worst]:+.12e}"
         if self.relative_difference < _SURELY_WRONG:
             return (
-                f"The gradient is in doubt {there}: {found} {how}, more than {LARGEST_DIFFERENCE:g}; check it again"
-                " with another epsilon."
+                f"The gradient is in doubt {there}: {found}, more than {_short(LARGEST_DIFFERENCE)}; check it again"
+                f" with another epsilon. {how}"
             )
-        return f"The gradient is wrong {there}: {found} {how}, and at most {LARGEST_DIFFERENCE:g} would be right."
+        right = f"up to {_short(LARGEST_DIFFERENCE)} would be right"
+        return f"The gradient is wrong {there}: {found}, and {right}. {how}"
+
+
+def _short(number: float) -> str:
+    """Return a small number in its shortest form, such as 1e-4."""
+    mantissa, exponent = f"{number:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def check_gradient(
@@ -93,25 +100,27 @@ def check_gradient(
         Step ε of the central differences. With a much smaller step, rounding errors dominate; with a much larger step,
         the third derivative of J dominates.
     indices : array-like of int, or int, default=None
-        The coordinates to check, or the number of coordinates to draw at random. None means all coordinates if there
+        Indices of the parameters to check, or the number of parameters to draw at random. None means all if there
         are at most 2,000, and otherwise 2,000 drawn at random.
     random_state : int, RandomState, Generator or None, default=0
-        Seed or generator for the random choice of coordinates.
+        Seed or generator for the random choice of parameters.
 
     Returns
     -------
     GradientCheck
-        The relative difference, and both gradients at the checked coordinates.
+        The relative difference, and both gradients at the checked parameters.
 
     Raises
     ------
     ValueError
         If θ is not a vector of finite numbers, ε is not positive, an index is out of range, or the objective returns
         a gradient of another shape or values that are not finite.
+    TypeError
+        If the objective returns something else than a value and a gradient.
 
     Notes
     -----
-    The check evaluates the objective twice for each coordinate, and once for the gradient.
+    The check evaluates the objective twice for each parameter, and once for the gradient.
 
     References
     ----------
@@ -130,11 +139,10 @@ def check_gradient(
         raise ValueError(f"theta must be a vector of finite numbers; got an array of shape {theta.shape}.")
     if not (epsilon > 0 and np.isfinite(epsilon)):
         raise ValueError(f"epsilon must be a positive, finite step; got {epsilon}.")
-    checked = _coordinates(indices, theta.size, random_state)
+    checked = _indices_of(indices, theta.size, random_state)
     if hasattr(objective, "in_float64"):  # in float32, rounding would look like an error of the gradient
         objective = objective.in_float64()
-    value, gradient = objective(theta.copy())[:2]
-    gradient = np.asarray(gradient, dtype=np.float64)
+    value, gradient = _value_and_gradient(objective(theta.copy()))
     if gradient.shape != theta.shape:
         raise ValueError(
             f"the gradient must have theta's shape {theta.shape}; the objective returned the shape {gradient.shape}."
@@ -166,10 +174,17 @@ def check_gradient(
     )
 
 
-def _coordinates(indices: ArrayLike | None, n_parameters: int, random_state: RandomState) -> NDArray[np.intp]:
+def _value_and_gradient(returned: Any) -> tuple[Any, FloatArray]:
+    """Return the value and the gradient in what an objective returned, or say that they are not there."""
+    if not isinstance(returned, tuple | list) or len(returned) < 2:
+        raise TypeError(f"objective must return (value, gradient); it returned {type(returned).__name__}.")
+    return returned[0], np.asarray(returned[1], dtype=np.float64)
+
+
+def _indices_of(indices: ArrayLike | None, n_parameters: int, random_state: RandomState) -> NDArray[np.intp]:
     """Return the indices of the parameters to check; indices that count from the end are made to count from 0."""
     if indices is None:
-        indices = min(n_parameters, _MOST_COORDINATES)
+        indices = min(n_parameters, _MOST_PARAMETERS)
     chosen = np.asarray(indices)
     if chosen.ndim == 0 and np.issubdtype(chosen.dtype, np.integer) and chosen >= 1:
         generator = keyed_generator(seed_from(random_state), "gradient check")

@@ -33,7 +33,11 @@ def demo(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Folder for the pictures, the model and the patches.", rich_help_panel=OUTPUT
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the pictures, the model and the patches.",
+            rich_help_panel=OUTPUT,
         ),
     ] = Path("demo"),
     patches: Annotated[
@@ -83,13 +87,19 @@ def _print_demo(result: DemoResult, total_seconds: float) -> None:
 def _print_next(folder: Path, result: DemoResult) -> None:
     """Print what to look at, and what to type next."""
     rhohat = _program()
-    model, patches, page = (shlex.quote(str(one)) for one in (*result.files, folder / "report.html"))
+    model, patches = (shlex.quote(str(file)) for file in result.files)
+    page, dense, picture = (
+        shlex.quote(str(folder / name)) for name in ("report.html", "rho-0.05.safetensors", "rho-0.05.png")
+    )
     typer.echo(
         f"\nLook at {folder / 'filters.png'}: most units have become detectors of edges, although\n"
         "nobody told them what an edge is. To see more of the model that was learned:\n"
         f"  {rhohat} report {model} {patches} -o {page}\n"
         f"  {rhohat} evaluate {model} {patches}\n"
         f"  {rhohat} check-gradient {model} {patches}\n"
+        "Then change ρ, to 0.05 for example, and compare the pictures:\n"
+        f"  {rhohat} train {patches} -o {dense} --rho 0.05\n"
+        f"  {rhohat} plot {dense} -o {picture}\n"
         "Then learn from pictures of your own:\n"
         f"  {rhohat} patches FOLDER -o patches.npy\n"
         f"  {rhohat} train patches.npy -o edges.safetensors --hidden 64\n"
@@ -122,8 +132,12 @@ def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
         ),
         (
             "explained variance",
-            f"{result.explained_variance:.3f} of that of the patches; more needs more units,\n"
-            "or units that are active more often",
+            f"{result.explained_variance:.3f}; more units or a larger ρ raise it",
+        ),
+        (
+            "constant units",
+            f"{result.n_constant} of {n_units}, which are about as active on every patch"
+            + (":\nthe last squares of filters.png" if result.n_constant else ""),
         ),
         (
             "Gabor R², median",

@@ -45,7 +45,7 @@ PROOF_COLUMNS = (
     rhohat check-gradient edges.safetensors patches.npy
     # Check every combination; this takes some minutes.
     rhohat check-gradient --all
-    # Check what has to do with one activation.
+    # Check only the models with one activation.
     rhohat check-gradient --activation tanh
     """,
     name="check-gradient",
@@ -57,7 +57,7 @@ def check_gradient(
         Path | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model file that train has written, of whose cost the gradient is checked.",
+            help="A model file that train has written; the gradient of its cost is checked.",
             show_default=False,
             rich_help_panel=MODEL,
         ),
@@ -97,9 +97,9 @@ def check_gradient(
     with which a training starts: where a training ends, the gradient is nearly 0, and rounding would hide it. All
     weights and biases are checked, or 2,000 drawn at random if there are more.
 
-    Without them, prints a table for combinations of architectures, activations, losses, penalties and tied weights:
-    relative differences of gradients and of exact Hessian-vector products. The exit status is 1 if the relative
-    difference of a gradient is more than 1e-8, or of a Hessian-vector product more than 1e-6.
+    Without MODEL and DATA, the command prints a table for combinations of architectures, activations, losses, penalties
+    and tied weights: relative differences of gradients and of exact Hessian-vector products. The exit status is 1 if
+    the relative difference of a gradient is more than 1e-8, or of a Hessian-vector product more than 1e-6.
     """
     chosen = every or architecture or activation or loss or penalty
     if model is not None:

@@ -92,12 +92,12 @@ def evaluate(
 ) -> None:
     """Print how well a model does on rows: explained variance, sparsity, dead units, and cost J.
 
-    Of a classifier, print first the accuracy beside the share of the largest class, and the recall of each class; of a
-    regressor R², and the mean absolute error and the root of the mean squared error in the units of the targets; of a
-    detector the share of outliers. The other figures of a detector are those of its autoencoder.
+    For a classifier, it first prints the accuracy beside the share of the largest class, and the recall of each class;
+    for a regressor R², and the mean absolute error and the root of the mean squared error in the units of the targets;
+    for a detector the share of outliers. The other figures of a detector are those of its autoencoder.
 
-    Of a dictionary, print also the norms and directions of its reconstructions, the densities of its latents, and how
-    near they are to one another.
+    For a dictionary, it also prints the norms and directions of its reconstructions, the densities of its latents, and
+    how near they are to one another.
     """
     loaded = load(model)
     check_targets(loaded, labels, target)
@@ -139,7 +139,7 @@ def targets_for(loaded: Any, rows: RowSource, labels: Path | None, reading: Read
     """
     # Write a page that shows what each unit looks for.
     rhohat report edges.safetensors patches.npy -o edges.html
-    # The same of a table, with a bar for each column.
+    # The same for a table, with a bar for each column.
     rhohat report species.safetensors flowers.csv --tabular
     """
 )
@@ -262,7 +262,7 @@ class _Picture(StrEnum):
     """
     # Draw what each unit looks for.
     rhohat plot edges.safetensors -o edges.png
-    # The same of a table: bars for the strongest columns of each unit.
+    # The same for a table: bars for the strongest columns of each unit.
     rhohat plot species.safetensors -o units.png
     # Draw the curve of the training.
     rhohat plot edges.safetensors --what loss -o loss.svg
@@ -289,9 +289,9 @@ def plot(
 ) -> None:
     """Draw what each unit looks for, how the training went, rows above their reconstructions, or feature maps.
 
-    Of a model of a table, what a unit looks for is drawn as a bar for each of the ten columns with the largest weights.
-    If the first layer of a network is a convolution, filters are those of this layer. Feature maps stand beside the
-    images that activate a channel most.
+    For a model of a table, what a unit looks for is drawn as a bar for each of the ten columns with the largest
+    weights. If the first layer of a network is a convolution, filters are those of this layer. Feature maps stand
+    beside the images that activate a channel most.
     """
     check_writable(output, model, *([] if data is None else [data]), endings=(".png", ".svg", ".pdf"))
     asked = parse_image_shape(image_shape) or "auto"

@@ -133,8 +133,8 @@ def train(
     l1: Annotated[
         float | None,
         _of_model(
-            "Weight of an L1 penalty on the activations of the hidden units, beside that of β, which --beta 0 switches"
-            " off; for l1 and gated, on those of the latents."
+            "Weight of an L1 penalty on the activations of the hidden units (for l1 and gated: of the latents). The"
+            " penalty of β remains; --beta 0 switches it off."
         ),
     ] = None,
     weight_decay: Annotated[
@@ -257,8 +257,8 @@ def train(
     """Learn from any number of rows, from files of many formats, and write a model file.
 
     The model includes its preprocessing, so encode, report and the other commands take the same data as train.
-    Classifiers and regressors need --labels or --target. If Ctrl-C ends a training, what was reached is written to
-    NAME.partial.safetensors; if it was started with --checkpoint DIR, it can be continued with --resume.
+    Classifiers and regressors need --labels or --target. If Ctrl-C ends a training, what has been learned so far is
+    written to NAME.partial.safetensors; if it was started with --checkpoint DIR, it can be continued with --resume.
 
     A stack is trained in parts: its layers are pre-trained, and stacked-classifier then trains a softmax on their codes
     and fine-tunes the whole network. --hidden, --sparsity, --beta, --weight-decay, --activation, and parameters that

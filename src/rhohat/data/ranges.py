@@ -21,11 +21,12 @@ __all__ = [
 
 _MOST_ROWS = 512  # largest number of rows that are examined
 _PLACES = 8  # number of places in a row source from which these rows are read
-_FEWEST_ROWS = 10  # smallest number of rows that are reported as far smaller than the training rows
+_FEWEST_ROWS = 10  # smallest number of rows that are reported as far smaller than, or outside of, the training rows
 _FEWEST_TRAINED = 20  # smallest number of training rows whose range is used for a comparison
 _VERY_FAR = 50  # distance from the training range, in widths of this range
 _SMALL = 0.01  # fraction of the largest absolute training number of a feature
-_NEARLY_ALL = 0.95  # fraction of the features
+_NEARLY_ALL = 0.95  # fraction of the features, or of the numbers
+_OUTSIDE = 0.01  # distance from the training range, in widths of this range, above which a number lies outside of it
 
 
 def range_of_features(X: FloatArray | RowSource, may_miss_steps: bool = False) -> FloatArray:
@@ -80,11 +81,12 @@ def some_rows(X: Any) -> FloatArray | None:
 def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
     """Return a remark if the scale of rows differs from the scale of the training rows; None if it does not.
 
-    The scale differs in two cases. In the first, most rows lie far outside of the training range. A row does so if at
+    The scale differs in three cases. In the first, most rows lie far outside of the training range. A row does so if at
     least half of its numbers that are not 0 lie outside of the range of their feature, at a distance of more than the
     width of that range. It also does so if one number lies outside at more than fifty times the width. (If a feature
     did not vary, the width of the widest range is used.) In the second case, the rows are far smaller: in nearly all
-    features, every number is less than a hundredth of the largest training number.
+    features, every number is less than a hundredth of the largest training number. In the third, nearly all numbers that
+    are not 0 lie outside of the range of their feature, by more than a hundredth of its width.
 
     Parameters
     ----------
@@ -110,6 +112,7 @@ training rows from 0 to 1. Are they in the same units, and prepared in the same 
         beyond = np.maximum(low - rows, rows - high) / np.where(width > 0, width, widest)
         is_far = 2 * ((beyond > 1) & (rows != 0)).sum(axis=1) >= np.maximum(1, (rows != 0).sum(axis=1))
         is_far |= (beyond[:, width > 0] > _VERY_FAR).any(axis=1)
+        n_outside, n_numbers = ((beyond > _OUTSIDE) & (rows != 0)).sum(), (rows != 0).sum()
         is_small = np.abs(rows).max(axis=0)[largest > 0] < _SMALL * largest[largest > 0]
     ranges = (
         f"these rows range from {rows.min():.4g} to {rows.max():.4g}, the training rows from {low.min():.4g} to"
@@ -119,6 +122,8 @@ training rows from 0 to 1. Are they in the same units, and prepared in the same 
         return f"Most of these rows lie far outside of the range of the training rows: {ranges}"
     if len(rows) >= _FEWEST_ROWS and is_small.mean() > _NEARLY_ALL:
         return f"These rows are far smaller than the training rows: {ranges}"
+    if len(rows) >= _FEWEST_ROWS and n_outside > _NEARLY_ALL * n_numbers:
+        return f"Nearly all numbers of these rows lie outside of the range of the training rows: {ranges}"
     return None
 
 

@@ -69,7 +69,7 @@ def test_values_are_those_of_the_data_behind_steps_that_scale(detector, table, s
     """The steps of a pipeline are undone, and the detector's own scaling is undone once."""
     model = make_pipeline(step, AutoencoderDetector(random_state=0)).fit(table)
     found = find_anomalies(model, rhohat.open_rows(table), None)
-    assert found.units == "in the units of the data"
+    assert found.units == "on the scale of the data"
     expected = model[0].inverse_transform(model[-1].reconstruct(model[0].transform(table)))
     for row in found.rows:
         for name, value, made, _ in row.columns:

@@ -41,9 +41,9 @@ def test_a_table_shows_the_values_of_the_data_whatever_the_network_sees(wine):
     for (row, name), values in found.items():
         place = list(wine.columns).index(name)
         assert values == pytest.approx([wine.iloc[row, place], rebuilt[row, place]], rel=6e-3)
-    assert "Values are in the units of the data. Errors are those that the network sees, after StandardScaler." in page
+    assert "Values are on the scale of the data. Errors are those that the network sees, after StandardScaler." in page
     record = record_of(page)
-    assert record["aboutValues"] == "Values are in the units of the data."
+    assert record["aboutValues"] == "Values are on the scale of the data."
     for unit in range(6):
         for rank, place in enumerate(record["top"]["places"][unit]):
             row, columns = record["rows"]["numbers"][place], record["bars"]["features"][unit][:6]
@@ -68,7 +68,7 @@ def test_black_and_white_are_values_of_the_data_where_all_pixels_are_scaled_alik
     centred = patches - patches.mean(axis=1, keepdims=True)
     expected = np.quantile(centred, [0.005, 0.995])
     assert [float(black.replace("−", "-")), float(white)] == pytest.approx(expected.tolist(), rel=0.05)
-    assert "units of the data, without the mean of each row, which PatchNormalizer removes." in page
+    assert "on the scale of the data, without the mean of each row, which PatchNormalizer removes." in page
     page = report(make_pipeline(StandardScaler(), SparseAutoencoder(n_components=3, **QUICK)).fit(patches), patches)
     assert "These are values after StandardScaler." in page
 

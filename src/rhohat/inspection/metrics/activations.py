@@ -23,8 +23,9 @@ __all__ = [
 ]
 
 _ACTIVE = 0.1  # threshold of a bounded unit, as a fraction of the way from its lower to its upper bound
-#: A unit is constant if its range is at most this fraction of its mean.
-_CONSTANT = 0.05
+#: A unit is constant if the standard deviation of its activation is at most this fraction of its mean.
+_CONSTANT = 0.02
+_ROWS_AT_A_TIME = 1024  # of a dense block, so that deviations in float64 need little memory
 
 
 class ActivationStatistics:
@@ -66,6 +67,8 @@ class ActivationStatistics:
         self._exponent = 0
         self._sum: FloatArray = np.empty(0)
         self._sum_of_magnitudes = 0.0
+        #: Root of the sum of the squared deviations from the mean, of each unit.
+        self._spread: FloatArray = np.empty(0)
         self._n_active: NDArray[np.int64] = np.empty(0, np.int64)
         self._n_rows_of_l0: NDArray[np.int64] = np.empty(0, np.int64)
         self._largest: FloatArray = np.empty(0)
@@ -98,7 +101,12 @@ class ActivationStatistics:
         self._exponent = excess_exponent(check_finite(np.array([self._largest, self._smallest]), "H"))
         self._n_active, active_on_row = block.count_above(self.threshold)
         self._n_rows_of_l0 = np.bincount(active_on_row).astype(np.int64)
-        self._sum, self._sum_of_magnitudes = block.sums(math.ldexp(1.0, -self._exponent))
+        unit = math.ldexp(1.0, -self._exponent)
+        self._sum, self._sum_of_magnitudes = block.sums(unit)
+        magnitude = np.maximum(np.abs(self._largest), np.abs(self._smallest))
+        scale = np.where(magnitude > 0, magnitude, 1.0)  # so that squares neither overflow nor underflow
+        means = self._sum / self.n_samples / unit / scale
+        self._spread = np.sqrt(block.squared_deviations(means, scale)) * (scale * unit)
 
     def merge(self, other: ActivationStatistics) -> None:
         """Add the rows that other statistics have seen to these statistics.
@@ -119,10 +127,13 @@ class ActivationStatistics:
             return
         if len(other._sum) != len(self._sum):
             raise ValueError(f"H must have {len(self._sum)} columns, like the earlier rows; got {len(other._sum)}.")
-        self.n_samples += other.n_samples
+        n_samples = (self.n_samples, other.n_samples)
         exponent = max(self._exponent, other._exponent)
         ours, others = (math.ldexp(1.0, one._exponent - exponent) for one in (self, other))
-        self._sum = self._sum * ours + other._sum * others
+        mine, theirs = self._sum * ours, other._sum * others
+        between = (mine / n_samples[0] - theirs / n_samples[1]) * math.sqrt(math.prod(n_samples) / sum(n_samples))
+        self._spread = np.hypot(np.hypot(self._spread * ours, other._spread * others), between)
+        self.n_samples, self._sum = sum(n_samples), mine + theirs
         self._sum_of_magnitudes = self._sum_of_magnitudes * ours + other._sum_of_magnitudes * others
         self._exponent = exponent
         self._n_active += other._n_active
@@ -195,14 +206,12 @@ class ActivationStatistics:
     def constant(self) -> NDArray[np.bool_]:
         """Whether each unit gives about the same activation for every row, of shape (n_units,).
 
-        A unit counts as constant if its largest and its smallest activation differ by no more than 5 % of the magnitude
-        of its mean activation: such a unit does not distinguish rows. After a single row, no unit counts as
-        constant.
+        A unit counts as constant if the standard deviation of its activation is at most 2 % of the magnitude of its
+        mean activation: such a unit does not distinguish rows. After a single row, no unit counts as constant.
         """
         check_seen(self.n_samples)
-        unit = math.ldexp(1.0, -self._exponent)  # so that no difference overflows
-        span = self._largest * unit - self._smallest * unit
-        same: NDArray[np.bool_] = span <= _CONSTANT * np.abs(self._sum / self.n_samples)
+        deviation = self._spread / math.sqrt(self.n_samples)
+        same: NDArray[np.bool_] = deviation <= _CONSTANT * np.abs(self._sum / self.n_samples)
         return same & (self.n_samples > 1)
 
     @property
@@ -324,6 +333,15 @@ class _Dense:
         scaled = self._activations if unit == 1 else self._activations * unit
         return scaled.sum(axis=0, dtype=np.float64), float(np.abs(scaled).sum(dtype=np.float64))
 
+    def squared_deviations(self, means: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the sum of the squared deviations of each unit's activations over `scale` from `means`."""
+        sums = np.zeros(len(means))
+        for start in range(0, self.n_rows, _ROWS_AT_A_TIME):
+            deviations = self._activations[start : start + _ROWS_AT_A_TIME] / scale
+            deviations -= means
+            sums += np.einsum("ij,ij->j", deviations, deviations)
+        return sums
+
 
 class _Sparse:
     """Figures of a sparse block of activations, the same as of the dense block, without making it dense."""
@@ -359,3 +377,10 @@ class _Sparse:
         scaled = self._values if unit == 1 else self._values * unit
         sums = np.bincount(self._units, weights=scaled, minlength=self._n_units)
         return sums.astype(np.float64, copy=False), float(np.abs(scaled).sum(dtype=np.float64))
+
+    def squared_deviations(self, means: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the sum of the squared deviations of each unit's activations over `scale` from `means`."""
+        deviations = self._values / scale[self._units] - means[self._units]
+        sums = np.bincount(self._units, weights=np.square(deviations), minlength=len(means))
+        total: FloatArray = sums + self._n_not_stored_of_unit * np.square(means)
+        return total

@@ -224,8 +224,8 @@ def density_histogram(H: Any, threshold: float = 0.0) -> DensityHistogram:
 def constant_fraction(H: Any) -> float:
     """Return the fraction of the units that give about the same activation for every row.
 
-    A unit counts as constant if its largest and its smallest activation differ by no more than 5 % of the magnitude
-    of its mean activation: such a unit does not distinguish rows. A unit that is always 0 is constant too.
+    A unit counts as constant if the standard deviation of its activation is at most 2 % of the magnitude of its mean
+    activation: such a unit does not distinguish rows. A unit that is always 0 is constant too.
     For a single row, the fraction is 0.
 
     Parameters

@@ -87,7 +87,7 @@ def find_anomalies(model: Any, source: RowSource, labels: RowLabels | None) -> A
         len(source),
         int(scored.is_outlier.sum()),
         _unusual_rows(model, source, labels, scored, worst),
-        "in the units of the data" if OwnUnits.of_steps(steps_before(model)).known else "after the preprocessing",
+        "on the scale of the data" if OwnUnits.of_steps(steps_before(model)).known else "after the preprocessing",
     )
 
 

@@ -136,7 +136,7 @@ class Content(PageContent):
         shown = self.units.numbers
         dead = self.measured.activations.activation_frequency[shown] == 0
         constant = self.measured.activations.constant[shown] & ~dead
-        return about_last(int(dead.sum()), int(constant.sum()), self.noun)
+        return about_last(int(dead.sum()), int(constant.sum()), len(shown), self.noun)
 
     @property
     def about_gabor(self) -> str:
@@ -146,7 +146,7 @@ class Content(PageContent):
         return (
             "Gabor R², which measures how much a unit looks like an edge detector, takes long to compute. It is left"
             f" out for more than {MOST_UNITS_FITTED} units or {MOST_PIXELS_FITTED} pixels unless you ask for it"
-            " (--gabor)."
+            " (--gabor on the command line, gabor=True in Python)."
         )
 
     @cached

@@ -42,18 +42,22 @@ def about_dead(n_dead: int, n_units: int, noun: str, place: str = "row") -> str:
     return f"{share} % of the {noun}s: {those} active on none of these {place}s. {last}"
 
 
-def about_last(n_dead: int, n_constant: int, noun: str) -> str:
+def about_last(n_dead: int, n_constant: int, n_units: int, noun: str) -> str:
     """Return a sentence about the units that come last, whatever they are sorted by; empty if there are none.
 
     Examples
     --------
-    >>> about_last(1, 0, "latent")
+    >>> about_last(1, 0, 8, "latent")
     'The dead latent, which no row activates, comes last.'
-    >>> about_last(0, 3, "unit")
-    'The 3 constant units, whose activation is the same on every row, come last.'
+    >>> about_last(0, 3, 8, "unit")
+    'The 3 constant units, whose activation hardly differs among rows, come last.'
+    >>> about_last(8, 0, 8, "unit")
+    'All 8 units are dead: no row activates them.'
     """
+    if n_dead == n_units > 1:
+        return f"All {n_units:,} {noun}s are dead: no row activates them."
     kinds = (
-        (n_constant, "constant", "whose activation is the same on every row"),
+        (n_constant, "constant", "whose activation hardly differs among rows"),
         (n_dead, "dead", "which no row activates"),
     )
     parts = [
@@ -155,8 +159,8 @@ def _of_activations(activations: ActivationStatistics, target: float | None, nou
             "constant units",
             f"{n_constant:,}",
             (f"{show(100 * activations.constant_fraction)} % of the units. " if n_constant else "")
-            + f"Units whose activation is about the same on every {noun}, within 5 % of its mean, so that they do"
-            f" not distinguish {noun}s.",
+            + f"Units whose activation hardly differs among {noun}s, by a standard deviation of at most 2 % of its"
+            f" mean, so that they do not distinguish {noun}s.",
         ),
         Figure(
             "mean activation",

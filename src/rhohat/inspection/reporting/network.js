@@ -285,7 +285,7 @@
   function fill(unit) {
     const heading = byId("unit-heading");
     heading.replaceChildren(nameOf(unit));
-    const reasons = { dead: `dead: never above ${record.threshold}`, constant: "constant: the same on every row" };
+    const reasons = { dead: `dead: never above ${record.threshold}`, constant: "constant: about the same on every row" };
     if (stateOf(unit)) heading.append(make("span", { class: "tag" }, reasons[stateOf(unit)]));
     const facts = record.measures.map(({ name, values }) => [name, show(values[unit])]);
     facts.splice(3, 0, ["smallest activation", show(record.histogram.low[unit])]);

@@ -215,7 +215,7 @@ class PageContent:
             return ""
         if self.own_units.ends(self.shown.scale, self.n_features) is None:
             return f"These are values after {', '.join(self.preprocessing)}."
-        return f"These are values in the units of the data{self.own_units.loss}."
+        return f"These are values on the scale of the data{self.own_units.loss}."
 
     @property
     def about_values(self) -> str:
@@ -224,7 +224,7 @@ class PageContent:
             return ""
         if not self.own_units.known:
             return f"Values are those that the {self.noun_of_model} sees, after {', '.join(self.preprocessing)}."
-        return f"Values are in the units of the data{self.own_units.loss}."
+        return f"Values are on the scale of the data{self.own_units.loss}."
 
     @property
     def about_errors(self) -> str:

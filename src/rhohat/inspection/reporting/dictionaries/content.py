@@ -117,7 +117,7 @@ class DictionaryContent(PageContent):
     @property
     def about_last(self) -> str:
         """Sentence on dead latents, which come last; empty if there are none."""
-        return about_last(self.evaluated.density_histogram.n_dead, 0, "latent")
+        return about_last(self.evaluated.density_histogram.n_dead, 0, self.n_latents, "latent")
 
     @property
     def all_remarks(self) -> list[str]:
