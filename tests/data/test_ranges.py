@@ -13,7 +13,7 @@ from rhohat.data.ranges import remark_on_scale
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-FAR = "far outside of the range of the training rows|far smaller than the training rows"
+FAR = "outside of the range of the training rows|far smaller than the training rows"
 
 
 @pytest.fixture(scope="module")

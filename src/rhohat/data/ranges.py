@@ -85,8 +85,8 @@ def remark_on_scale(rows: FloatArray, training_range: FloatArray) -> str | None:
     least half of its numbers that are not 0 lie outside of the range of their feature, at a distance of more than the
     width of that range. It also does so if one number lies outside at more than fifty times the width. (If a feature
     did not vary, the width of the widest range is used.) In the second case, the rows are far smaller: in nearly all
-    features, every number is less than a hundredth of the largest training number. In the third, nearly all numbers that
-    are not 0 lie outside of the range of their feature, by more than a hundredth of its width.
+    features, every number is less than a hundredth of the largest training number. In the third, nearly all numbers
+    that are not 0 lie outside of the range of their feature, by more than a hundredth of its width.
 
     Parameters
     ----------
