@@ -19,6 +19,9 @@ LEFT_OUT = {
     "test_every_epoch_sees_another_corruption": "has a corruption that knows NumPy's arrays only",
     "test_the_same_sequences_give_the_same_bits_whatever_form_they_have": "Dask's arrays are predicted by threads",
     "test_a_fit_that_was_killed_is_resumed_to_the_same_bits": "compares bits with a process that computes on threads",
+    "test_the_number_of_threads_changes_no_bit": "is about threads",
+    "test_the_same_seed_gives_the_same_bits_for_any_number_of_threads": "is about threads",
+    "test_a_fit_holds_a_part_of_the_rows_only": "measures the memory of threads",
 }
 
 _DEVICE = TorchEngine("cpu", dtype="float64")
