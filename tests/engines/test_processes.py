@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -115,6 +118,38 @@ def test_all_end_when_a_callback_ends_the_first(how, digits):
     assert model.n_iter_ in (2, 3)
     assert time.monotonic() - start < 120  # not the ten minutes after which a process gives up
     assert followers() == []
+
+
+_IN_A_GROUP = """
+import sys, warnings
+import numpy as np, torch
+from rhohat import SparseAutoencoder, TorchEngine
+rank, port = int(sys.argv[1]), sys.argv[2]
+torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+warnings.simplefilter("ignore")
+X = np.load("X.npy")
+engine = TorchEngine(devices=["cpu", "cpu"], dtype="float64")
+model = SparseAutoencoder(n_components=6, max_iter=3, solver="adam", random_state=0, engine=engine).fit(X)
+np.save(f"theta{rank}.npy", model.theta_)
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_processes_that_are_a_group_already_compute_together(digits, tmp_path):
+    np.save(tmp_path / "X.npy", digits[0])
+    (tmp_path / "fit.py").write_text(_IN_A_GROUP)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    started = [
+        subprocess.Popen([sys.executable, "fit.py", rank, port], cwd=tmp_path, stderr=subprocess.PIPE)
+        for rank in ("0", "1")
+    ]
+    said = [process.communicate(timeout=120)[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    expected = SparseAutoencoder(n_components=6, max_iter=3, solver="adam", random_state=0, engine=ONE).fit(digits[0])
+    for rank in (0, 1):
+        np.testing.assert_allclose(np.load(tmp_path / f"theta{rank}.npy"), expected.theta_, rtol=1e-10, atol=1e-12)
 
 
 def test_what_cannot_be_sent_is_refused(digits):

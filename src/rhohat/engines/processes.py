@@ -66,10 +66,13 @@ class Group:
 def followed(devices: list[str], follow: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[Group]:
     """Start processes that follow this one, and yield the group; the processes end with the `with` block.
 
+    If this process is in a group of PyTorch already, such as one that torchrun has started, no process is started: each
+    process of the group runs the same program, and they compute together.
+
     Parameters
     ----------
     devices : list of str
-        Device of each process, this one's first.
+        Device of each process, by its number; this process is the first, unless it is in a group already.
     follow : callable(group, device, *arguments)
         What the other processes run, a function of a module.
     arguments : tuple
@@ -83,7 +86,13 @@ def followed(devices: list[str], follow: Callable[..., None], arguments: tuple[A
     torch = import_extra("torch", "torch")
     size, distributed = len(devices), torch.distributed
     if distributed.is_initialized():
-        raise ClusterError("this process is in a group of PyTorch already; end the group, or name one device.")
+        if distributed.get_world_size() != size:
+            raise ClusterError(
+                f"this process is in a group of {distributed.get_world_size()} processes already, and the engine has"
+                f" {size} devices; name a device for each process of the group, or end the group."
+            )
+        yield Group(distributed.get_rank(), size)
+        return
     store = distributed.TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, timeout=_TIMEOUT)
     with tempfile.TemporaryDirectory(prefix="rhohat-") as name:
         folder, followers = Path(name), []

@@ -125,8 +125,9 @@ def train(problem: Problem, theta: FloatArray, training: Training) -> SolverResu
     if device is None or device.devices is None or device.group is not None or training.journal.result is not None:
         return _train(problem, theta, training)
     with followed(list(device.devices), follow, (problem, theta, training.of_followers())) as group:
-        wishes = [Wishes(group, device.device, training.callbacks)]
-        return _train(problem, theta, replace(training, engine=device.in_group(group, device.device), callbacks=wishes))
+        own = device.devices[group.rank]
+        wishes = [Wishes(group, own, training.callbacks)]
+        return _train(problem, theta, replace(training, engine=device.in_group(group, own), callbacks=wishes))
 
 
 def follow(group: Group, device: str, problem: Problem, theta: FloatArray, training: Training) -> None:
