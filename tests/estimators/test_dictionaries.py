@@ -195,6 +195,7 @@ def test_what_is_computed_has_the_dtype_of_the_rows(dtype):
     np.testing.assert_allclose(model.loss_curve_, exact.loss_curve_, rtol=FLOAT32)
 
 
+@pytest.mark.filterwarnings("ignore:only .* made:UserWarning")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
 def test_tensors_are_rows_in_memory_and_from_an_iterator(dtype):
     torch = pytest.importorskip("torch", reason="the extra 'torch' is not installed")
@@ -229,7 +230,7 @@ def test_batches_are_as_large_as_they_may_be_for_a_thousand_updates(n_rows, max_
     dictionary = TopKAutoencoder(64, 4, max_iter=max_iter)
     n_seen = dictionary._n_rows_to_see([np.empty((n_rows, 2), np.float32)])
     assert dictionary._solver(n_seen).batch_size == batch_size
-    assert dictionary._solver().batch_size == 4096
+    assert dictionary._solver().batch_size == 1024
 
 
 def test_a_fit_to_few_rows_takes_small_batches_and_says_so():
@@ -239,8 +240,22 @@ def test_a_fit_to_few_rows_takes_small_batches_and_says_so():
     assert "batch_size=256" in dictionary.describe()["learning"]["solver"]
     # A call of partial_fit does not know how many will follow.
     dictionary = TopKAutoencoder(16, 4, random_state=0).partial_fit(np.tile(X, (9, 1)))
-    assert dictionary.n_steps_ == 3
-    assert "batch_size=4096" in dictionary.describe()["learning"]["solver"]
+    assert dictionary.n_steps_ == 9
+    assert "batch_size=1024" in dictionary.describe()["learning"]["solver"]
+
+
+@pytest.mark.parametrize("fit", [lambda one, rows: one.fit(rows), lambda one, rows: fit_together([one], rows)[0]])
+def test_few_updates_are_told_of_and_warned_of_where_an_iterator_ended(fit):
+    made = "nly 12 updates were made"
+    with pytest.warns(UserWarning, match=f"o{made}; more rows or a smaller batch, solver=Adam") as warned:
+        streamed = fit(dictionary("topk"), iter([X]))
+    assert [one.filename for one in warned] == [__file__]
+    assert f"O{made}" in streamed.solver_message_
+    in_memory = fit(dictionary("topk", max_iter=1), X)
+    assert f"O{made}; more passes (max_iter) or a smaller batch" in in_memory.solver_message_
+    long = fit(dictionary("topk", max_iter=17), X)
+    assert long.n_steps_ == 17 * 12
+    assert "updates were made" not in long.solver_message_
 
 
 def test_a_batch_size_that_is_chosen_is_compared_with_one_that_is_given():
@@ -285,6 +300,7 @@ def test_the_memory_plan_adds_up_and_knows_of_everything(tmp_path):
     assert parts["a checkpoint while it is written"] == 6 * parts["parameters"]
 
 
+@pytest.mark.filterwarnings("ignore:only .* made:UserWarning")
 @pytest.mark.parametrize("kind", ["array", "file", "iterator"])
 def test_a_limit_that_is_too_low_is_refused_with_one_that_is_enough(kind, tmp_path, capsys):
     np.save(tmp_path / "rows.npy", X)
@@ -320,6 +336,7 @@ def test_a_latent_is_dead_after_a_tenth_of_a_short_training(n_rows, dead_after):
     assert problem.dead_after == dead_after
 
 
+@pytest.mark.filterwarnings("ignore:only .* made:UserWarning")
 def test_the_rows_of_all_passes_decide_when_a_latent_is_dead():
     short = {"max_iter": 50, "random_state": 0}
     tenth = 50 * len(X) // 10

@@ -74,6 +74,7 @@ def test_a_file_in_windows_gives_the_same_bits_every_time(kind, tmp_path, capsys
     assert in_memory.n_samples_fit_ == fits[0].n_samples_fit_
 
 
+@pytest.mark.filterwarnings("ignore:only .* made:UserWarning")
 @pytest.mark.parametrize("kind", ["topk", "batch_topk", "matryoshka"])
 @pytest.mark.parametrize("lengths", [(240,), (7, 1, 100, 132)])
 def test_an_iterator_in_the_order_of_a_shuffled_pass_gives_the_bits_of_the_array(kind, lengths, monkeypatch):

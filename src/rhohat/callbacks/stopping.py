@@ -21,7 +21,7 @@ class EarlyStopping:
     ----------
     patience : int, default=10
         Number of consecutive iterations without improvement after which the fit stops, at least 1. With mini-batch
-        solvers, these are epochs.
+        solvers, these are epochs; of dictionaries, blocks of at most 50 updates.
     min_improvement : float, default=0.0
         Amount by which the monitored value must fall below its lowest value so far to count as improved; not negative.
     monitor : callable, default=None

@@ -14,6 +14,7 @@ from rhohat.cli.declared import MODEL
 from rhohat.common.installed import how_to_install
 from rhohat.common.versions import version_of
 from rhohat.engines.machine import describe_machine
+from rhohat.estimators.dictionary_messages import ending_of
 from rhohat.estimators.parameter_groups import symbols_of
 from rhohat.models.components import settings_of
 from rhohat.models.model_card import card_of, describes_rows
@@ -75,6 +76,7 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
                 "symbols": symbols_of(part.get_params(deep=False)),
                 "iterations": part.n_iter_,
                 "updates": part.n_steps_ if part.has_sparse_codes else None,
+                "ended": ending_of(part) if part.has_sparse_codes else None,
                 "status": part.solver_status_,
                 "J": part.loss_curve_[-1] if part.loss_curve_ else None,
                 "terms": {name: curve[-1] for name, curve in part.terms_curve_.items() if curve},
@@ -152,10 +154,11 @@ def _lines_of_dictionary(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _amount(part: dict[str, Any]) -> str:
-    """Return how much a part of a model was trained; a dictionary counts updates."""
+    """Return how much a part of a model was trained, and why that ended; a dictionary counts passes and updates."""
+    status = how_it_ended(part["status"])
     if part["updates"] is None:
-        return f"{part['iterations']} iterations"
-    return f"{part['updates']} updates"
+        return f"{part['iterations']} iterations, {status}"
+    return f"ended {part['ended']}" if part["status"] == "max_iter" else f"{part['ended']}, {status}"
 
 
 def _lines_of_card(card: dict[str, Any]) -> list[tuple[str, str]]:
@@ -196,7 +199,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             parts = [f"{symbol} = {one['parameters'][name]} ({name})" for name, symbol in one["symbols"].items()]
             lines.append(("penalties", ", ".join(parts)))
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
-        lines.append(("training", f"{_amount(one)}, {how_it_ended(one['status'])}{cost}"))
+        lines.append(("training", f"{_amount(one)}{cost}"))
     lines += _lines_of_card(card)
     lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
     return lines

@@ -90,7 +90,7 @@ def evaluate(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print how well a model does on rows: explained variance, sparsity, dead units, and cost J.
+    """Print how well a model does: explained variance, sparsity, dead units and, except for dictionaries, cost J.
 
     For a classifier, it first prints the accuracy beside the share of the largest class, and the recall of each class;
     for a regressor R², and the mean absolute error and the root of the mean squared error in the units of the targets;

@@ -11,6 +11,7 @@ from rhohat.cli.app import print_json
 from rhohat.cli.held_out import MOST_ROWS, Held
 from rhohat.cli.option_names import written
 from rhohat.common.words import counted
+from rhohat.estimators.dictionary_messages import remark_on_updates
 from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of, is_pipeline, last_step_of, prepare_rows
@@ -19,11 +20,12 @@ __all__ = ["amount_of_training", "print_summary", "remark_on_rows"]
 
 
 def remark_on_rows(model: Any, held: Held) -> str | None:
-    """Return a remark if the rows of the training are too large for the units of a network; None otherwise."""
+    """Return a remark if rows are too large for the units of a network, or the updates of a dictionary were few."""
     estimator = estimator_of(model)
     if estimator.has_sparse_codes:
-        return None
-    remark = remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows))
+        remark: str | None = remark_on_updates(estimator)
+    else:
+        remark = remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows))
     return None if remark is None else written(remark)
 
 
@@ -85,7 +87,7 @@ def _of_dictionary(dictionary: Any) -> list[str]:
     if dictionary.loss_curve_:
         fvu, l0 = (dictionary.measures_curve_[name][-1] for name in ("fvu", "l0"))
         end = f"J {dictionary.loss_curve_[-1]:.6g}, FVU {fvu:.4f}, L0 {l0:.1f}"
-        lines.append(f"mean over the last updates, while it was still learning: {end}")
+        lines.append(f"mean over the last block of updates of the training: {end}")
     return lines
 
 

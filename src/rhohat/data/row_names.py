@@ -46,7 +46,7 @@ def names_of_rows(data: Any, column: str | int, text: TextFormat | None = None) 
         (place,) = Columns((column,)).choose(names, len(names), "the table")
         values = data[data.columns[place]]
     else:
-        raise ValueError(_no_table(column, f"the rows are given as {type(data).__name__}"))
+        raise ValueError(_no_table(column, f"the rows are given as {type(data).__name__}, which is not a table"))
     return ["" if is_missing_label(value) else str(value) for value in values]
 
 
@@ -55,20 +55,20 @@ def _in_a_file(path: str, column: str | int, text: TextFormat | None) -> list[An
     if key is not None or not place.is_file():
         if not place.exists():
             raise FileNotFoundError(f"there is no file {path}.")
-        raise ValueError(_no_table(column, f"{path} holds arrays"))
+        raise ValueError(_no_table(column, f"{path} is not a table"))
     file, kind = open_file(place, path, is_text=text is not None and text.encoding is not None)
     with closing(file):
         if kind == "text":
             found: list[Any] = TextTable(file, path, text).read_texts(str(column), may_be_missing=True)[:, 0].tolist()
             return found
     if kind not in TABLES:
-        raise ValueError(_no_table(column, f"{path} holds arrays"))
+        raise ValueError(_no_table(column, f"{path} is not a table"))
     return list(ParquetRows.values_of(place, path, str(column))[:, 0])
 
 
 def _no_table(column: str | int, why: str) -> str:
     return (
         f"{column!r} cannot name the rows: names are read from a column of a DataFrame, of a table of text such as CSV"
-        f" or of a Parquet file, but {why}, which is not a table. Pass the names themselves, as a list with one string"
+        f" or of a Parquet file, but {why}. Pass the names themselves, as a list with one string"
         " for each row."
     )

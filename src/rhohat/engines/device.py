@@ -31,7 +31,8 @@ _SHARE_FOR_ROWS = 0.5  # of the free memory of a device
 class TorchEngine:
     """Engine that computes on a device with PyTorch, such as a GPU.
 
-    To use it, pass it to an estimator as ``engine=TorchEngine("cuda")``, or ``engine="cuda"`` for short.
+    To use it, pass it to an estimator as ``engine=TorchEngine("cuda")``, or ``engine="cuda"`` for short. Every network
+    and dictionary takes it.
 
     Rows are put on the device once if they fit into `row_bytes`. Otherwise they are read block by block, while the
     device computes the block before. L-BFGS and the other solvers that see all rows in every iteration run on the

@@ -31,7 +31,7 @@ from rhohat.dictionaries.start import DictionaryStart
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError
 from rhohat.estimators.checks import check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
-from rhohat.estimators.dictionary_messages import explain_not_finite, warn_of_l0
+from rhohat.estimators.dictionary_messages import explain_not_finite, tell_of_few_updates, warn_of_l0
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -46,6 +46,7 @@ from rhohat.solvers.progress import ShowProgress
 __all__ = ["BaseDictionary"]
 
 _SMALLEST_BATCH, _LARGEST_BATCH = 256, 4096
+_BATCH_OF_STREAM = 1024  # where it is not known how many rows will follow
 _FEWEST_UPDATES = 1000  # which smaller batches than the largest are chosen for
 _RATE, _LATENTS_OF_RATE = 2e-4, 2**14  # learning rate at so many latents; with fewer it is larger
 _SETTINGS_OF_TRAINING = ("max_iter", "auxiliary_weight", "dead_after", "normalize", "center", "decoder_norm")
@@ -143,7 +144,17 @@ class BaseDictionary(UsableDictionary):
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return what `UsableDictionary.describe` returns, and the settings of the training as "learning"."""
+        """Return the selection, the sizes, the last measures and the settings of the training, as JSON can hold them.
+
+        Returns
+        -------
+        dict
+            "selection", "latents", "features", "n_parameters" and "dtype"; "threshold", as `threshold_`, and
+            "thresholds", the smallest, median and largest of latents that have their own, else None; "rows_seen"; of
+            the last block of updates in the training, "fvu" (fraction of variance unexplained), "l0" (active latents of
+            a row) and "dead"; and as "learning" the solver and other settings of the training, each as it is written in
+            Python.
+        """
         settings = {name: repr(getattr(self, name)) for name in _SETTINGS_OF_TRAINING}
         return {**super().describe(), "learning": {"solver": repr(self._solver_used()), **settings}}
 
@@ -182,7 +193,7 @@ class BaseDictionary(UsableDictionary):
         -----
         UserWarning
             If the mean number of active latents of a row in the last block of updates is more than half of `target_l0`
-            away from it.
+            away from it; or if an iterator gave so few rows that fewer than 200 updates were made.
         DeadLatentsWarning
             If half of the latents are dead.
         """
@@ -219,6 +230,7 @@ class BaseDictionary(UsableDictionary):
             raise ValueError(self._explain(error, sources, kept)) from None
         self._take_over(X, sources, fitted, first_pass + self.max_iter)
         warn_of_l0(self, stacklevel=3)
+        tell_of_few_updates(self, sources, stacklevel=3)
         return self
 
     def _draw_seed(self) -> int:
@@ -275,7 +287,8 @@ class BaseDictionary(UsableDictionary):
     def _solver(self, n_rows: int | None = None) -> MiniBatchSolver:
         """Return the solver; by default Adam, whose learning rate falls with more latents.
 
-        By default the batches are as large as they may be for 1,000 updates, and have 256 to 4,096 rows.
+        By default the batches are as large as they may be for 1,000 updates, and have 256 to 4,096 rows; 1,024 where
+        the number of rows is not known.
 
         Parameters
         ----------
@@ -284,7 +297,7 @@ class BaseDictionary(UsableDictionary):
         """
         if self.solver is None:
             rate = _RATE / float(np.sqrt(self.n_components / _LATENTS_OF_RATE))
-            batch_size = _LARGEST_BATCH
+            batch_size = _BATCH_OF_STREAM if n_rows is None else _LARGEST_BATCH
             while batch_size > _SMALLEST_BATCH and n_rows is not None and n_rows < _FEWEST_UPDATES * batch_size:
                 batch_size //= 2
             return Adam(learning_rate=rate, batch_size=batch_size, schedule="trapezoid")

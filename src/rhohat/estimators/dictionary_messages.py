@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from rhohat.common.words import Sentence, Setting
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data.finite import first_bad_number, named_place
 from rhohat.dictionaries.rows import BatchSource
 from rhohat.dictionaries.training import NotFiniteError
 
-__all__ = ["explain_not_finite", "warn_of_l0"]
+__all__ = ["ending_of", "explain_not_finite", "remark_on_updates", "tell_of_few_updates", "warn_of_l0"]
 
+_FEW_UPDATES = 200  # fewer than so many updates seldom make a good dictionary
 _FAR = 0.5  # distance of L0 from its target, as a share of it, of which a fit warns
+
+
+def ending_of(dictionary: Any) -> str:
+    """Return how much a dictionary was trained, as a phrase that can follow "ended" if it came to its end."""
+    updates = counted(dictionary.n_steps_, "update")
+    if dictionary.solver_status_ != "max_iter":
+        return updates
+    passes = re.search(r" in ([\d,]+) pass", dictionary.solver_message_)
+    if passes is None:
+        return f"after all rows, {updates}"
+    return f"after 1 pass, {updates}" if passes[1] == "1" else f"after all {passes[1]} passes, {updates}"
 
 
 def explain_not_finite(error: NotFiniteError, sources: Sequence[Any], learning_rate: float, kept: str) -> str:
@@ -45,13 +58,42 @@ def warn_of_l0(dictionary: Any, stacklevel: int) -> None:
     target, l0 = getattr(dictionary, "target_l0", None), dictionary.measures_curve_["l0"][-1]
     if target is None or abs(l0 - target) <= _FAR * target:
         return
-    weight = Setting("sparsity_weight", dictionary.sparsity_weight)
     warnings.warn(
         Sentence(
-            f"in the last updates a row had {l0:.3g} active latents on average, but ",
-            *(Setting("target_l0", target), ". More passes over the rows, with ", Setting("max_iter")),
-            *(", or another weight than ", weight, ", may help."),
+            f"in the last updates a row had {l0:.3g} active latents on average, far from the target of {target:g} (",
+            *(Setting("target_l0"), "). More passes (", Setting("max_iter"), ") or another value of "),
+            *(Setting("sparsity_weight"), " may help."),
         ),
         UserWarning,
         stacklevel=stacklevel + 1,
     )
+
+
+def remark_on_updates(dictionary: Any, *, streamed: bool = False) -> Sentence | None:
+    """Return a sentence if a fit that came to its end made few updates; None otherwise.
+
+    Parameters
+    ----------
+    dictionary : fitted dictionary
+    streamed : bool, default=False
+        Whether the rows came from an iterator, which is read only once.
+    """
+    if dictionary.solver_status_ != "max_iter" or dictionary.n_steps_ >= _FEW_UPDATES:
+        return None
+    more = ["more rows"] if streamed else ["more passes (", Setting("max_iter"), ")"]
+    smaller = Setting("batch_size", code="solver=Adam(batch_size=…)")
+    made = "update was" if dictionary.n_steps_ == 1 else "updates were"
+    return Sentence(
+        f"only {dictionary.n_steps_} {made} made; ", *more, " or a smaller batch, ", smaller, ", would learn more."
+    )
+
+
+def tell_of_few_updates(dictionary: Any, sources: Sequence[Any], stacklevel: int) -> None:
+    """Add to the message of a fit that it made few updates, and warn where an iterator ended so early."""
+    streamed = isinstance(sources[0], BatchSource)
+    remark = remark_on_updates(dictionary, streamed=streamed)
+    if remark is None:
+        return
+    dictionary.solver_message_ += f" O{remark[1:]}"
+    if streamed:
+        warnings.warn(remark, UserWarning, stacklevel=stacklevel + 1)

@@ -39,8 +39,8 @@ decoder_norm : bool, default=True
     Whether the rows of the decoder are kept at norm 1; otherwise they may have any norm.
 solver : {"adam", "sgd"}, MiniBatchSolver or None, default=None
     Solver whose update is used. None means ``Adam(learning_rate=2e-4 / sqrt(n_components / 2**14), batch_size=...,
-    schedule="trapezoid")`` with the largest batches of 256, 512, 1024, 2048 or 4096 rows that leave 1,000 updates. A
-    solver with early stopping or `max_gradient_norm` is refused.
+    schedule="trapezoid")`` with the largest batches of 256, 512, 1024, 2048 or 4096 rows that leave 1,000 updates; with
+    iterators and `partial_fit`, batches have 1024 rows. A solver with early stopping or `max_gradient_norm` is refused.
 max_iter : int, default=10
     Number of passes over the rows.
 sparse_output : bool, default=True

@@ -12,7 +12,7 @@ from rhohat.dictionaries.rows import BatchSource, ShuffledBatches
 from rhohat.dictionaries.run import train
 from rhohat.dictionaries.training import NotFiniteError
 from rhohat.estimators.dictionary import BaseDictionary
-from rhohat.estimators.dictionary_messages import warn_of_l0
+from rhohat.estimators.dictionary_messages import tell_of_few_updates, warn_of_l0
 from rhohat.fitting.dictionary_fit import Fitted
 
 __all__ = ["fit_together"]
@@ -80,6 +80,7 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     for one, (_, problem, state), result, plan in zip(dictionaries, prepared, results, plans, strict=True):
         one._take_over(X, sources, Fitted(problem, state, result, plan, seed), one.max_iter)
         warn_of_l0(one, stacklevel=2)
+        tell_of_few_updates(one, sources, stacklevel=2)
     return dictionaries
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import CheckpointError, CheckpointWarning
-from rhohat.common.words import Sentence
+from rhohat.common.words import Sentence, counted
 from rhohat.data import RowSource, open_rows
 from rhohat.engines import cluster_of
 from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint
@@ -234,8 +234,6 @@ class Journal:
                 self._record, self._arrays = newest
                 self.found, self.seed = self._record["identity"], self._record["seed"]
                 self._refuse_differences(folder)
-                if "complete" in self._record and not self._part:
-                    print(_already_finished(folder), file=sys.stderr)
             elif resume and not self._part:
                 print(
                     f"rhohat: {folder} contains no checkpoint yet; the fit starts from the beginning.", file=sys.stderr
@@ -243,6 +241,8 @@ class Journal:
             self._identity |= data()
             if newest is not None:
                 self._refuse_differences(folder)
+                if "complete" in self._record and not self._part:
+                    print(_already_finished(folder), file=sys.stderr)
             for name in [name for name, value in self._identity.items() if value is AS_IT_WAS]:
                 self._identity[name] = self.found.get(name)
         except BaseException:
@@ -400,6 +400,10 @@ def describe_rows(rows: Any) -> Any:
     return {"shape": list(rows.shape), "dtype": str(source.dtype), "digest": source.fingerprint()}
 
 
+#: Names of the rows that are learned from, of networks and of dictionaries.
+_ROWS = ("X", "rows 0")
+
+
 def _differences(before: Any, now: Any, name: str = "") -> Any:
     """Yield a phrase for every difference between two descriptions."""
     if isinstance(before, dict) and isinstance(now, dict):
@@ -411,7 +415,10 @@ def _differences(before: Any, now: Any, name: str = "") -> Any:
             yield from _differences(one, other, f"{name}[{index}]")
     elif before != now and not (before != before and now != now):
         if name.endswith(".digest"):
-            yield f"the numbers in {name.removesuffix('.digest')} are not the same"
+            array = name.removesuffix(".digest")
+            yield "the numbers of the rows differ" if array in _ROWS else f"the numbers in {array} are not the same"
+        elif name.endswith(".shape[0]") and name.removesuffix(".shape[0]") in _ROWS:
+            yield f"that fit had {counted(before, 'row')}, this one has {now:,}"
         else:
             yield f"{name} was {before!r} in that fit and is {now!r} now"
 

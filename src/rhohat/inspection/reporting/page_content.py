@@ -24,6 +24,7 @@ from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.shown_rows import ShownRows
 from rhohat.models.model_card import ModelCard, card_of, describes_rows
 from rhohat.models.pipelines import estimator_of, preprocessing_of
+from rhohat.solvers.messages import how_it_ended
 
 __all__ = ["MOST_CURVE_ROWS", "PageContent"]
 
@@ -113,6 +114,10 @@ class PageContent:
     def amount(self, fit: Fit) -> str:
         """Return how much was done in a fit, as text."""
         return counted(fit.n_iter, "iteration")
+
+    def status(self, fit: Fit) -> str:
+        """Return why a fit ended, as text."""
+        return how_it_ended(fit.status)
 
     def badge(self, fit: Fit) -> str:
         """Return how the status of a fit is to be seen: "good", "warn", or "neutral" if nothing is wrong with it."""

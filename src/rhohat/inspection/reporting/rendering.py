@@ -14,7 +14,6 @@ from rhohat.inspection.reporting.facts import versions
 from rhohat.inspection.reporting.page_content import PageContent
 from rhohat.inspection.reporting.page_data import PageData
 from rhohat.inspection.reporting.rounding import show, show_value
-from rhohat.solvers.messages import how_it_ended
 
 __all__ = ["render"]
 
@@ -39,7 +38,6 @@ def render(content: PageContent) -> str:
     environment.filters["breakable"] = breakable
     environment.filters["counted"] = counted
     environment.filters["unbroken"] = unbroken
-    environment.filters["how_it_ended"] = how_it_ended
     style, script = _read("page.css"), _read("common.js") + _read(f"{content.noun_of_model}.js")
     # Only this style sheet and this script are allowed, so that a script in an unescaped name would not run either.
     policy = (

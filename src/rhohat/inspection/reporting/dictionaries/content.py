@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
 from rhohat.common.words import counted
+from rhohat.estimators.dictionary_messages import ending_of
 from rhohat.inspection.dictionary_evaluation import evaluation_of
 from rhohat.inspection.evaluated import DictionaryEvaluation
 from rhohat.inspection.reporting.charts import draw_curves
@@ -35,11 +36,9 @@ _MEASURES = {
         " to 50 updates.",
     ),
     "l0": ("L0", "Number of active latents of a row, averaged over rows and up to 50 updates."),
-    "dead": (
-        "Dead latents",
-        "Number of latents that had not been active for as many rows as dead_after says.",
-    ),
+    "dead": ("Dead latents", "Number of latents that had not been active for {dead_after} (dead_after)."),
 }
+_DEFAULT_DEAD_AFTER = "a tenth of the rows that the fit was to see, at least 1,000 and at most 200,000"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,11 @@ class DictionaryContent(PageContent):
 
     def amount(self, fit: Fit) -> str:
         """Return how much was done in the fit, as text."""
-        return counted(self.estimator.n_steps_, "update")
+        return ending_of(self.estimator)
+
+    def status(self, fit: Fit) -> str:
+        """Return why the fit ended, as text, which `amount` follows."""
+        return "ended" if fit.status == "max_iter" else super().status(fit)
 
     @cached
     def evaluated(self) -> DictionaryEvaluation:
@@ -137,10 +140,12 @@ class DictionaryContent(PageContent):
         if len(self.rows_seen) == 0 or "J" not in terms:
             return []
         found = [self._curve("J and its terms", "The fit minimises J, which is the sum of its terms.", terms)]
+        dead_after = self.estimator.dead_after
+        dead_after = _DEFAULT_DEAD_AFTER if dead_after is None else counted(dead_after, "row")
         for key, (name, meaning) in _MEASURES.items():
             values = self.estimator.measures_curve_.get(key, [])
             if np.isfinite(values).any():
-                found.append(self._curve(name, meaning, {name: values}))
+                found.append(self._curve(name, meaning.format(dead_after=dead_after), {name: values}))
         return found
 
     def _curve(self, name: str, meaning: str, lines: dict[str, list[float]]) -> Curve:
