@@ -86,7 +86,7 @@ if __name__ == "__main__":
     JITFunction.__getitem__ = lambda kernel, grid: Compiling(kernel)
     with torch.device("meta"):
         call_all(torch.float32, "bfloat16", 768, [48])
-        call_all(torch.float64, "float32", 37, [5, 48])
+        call_all(torch.float64, "exact", 37, [5, 48])
         call_all(torch.float32, "tf32", 1, [1, 2], n_rows=1, k=1)
     call_collecting(torch.bfloat16, torch.float32)
     call_collecting(torch.float64, torch.float64)

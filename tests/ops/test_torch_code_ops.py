@@ -146,9 +146,9 @@ def test_sums_over_the_rows_of_a_latent_are_those_of_numpy(ops, shape, dtype):
         found = poisoned(expected.shape, dtype)
         ops.gather(order, part, *tensors(factors, vectors), found)
         assert_near(found, expected, dtype)
-    sums = ops.sums_of_latents(order, torch.tensor(factors))
+    sums = ops.sums_of_latents(Codes(*tensors(*codes)), order, torch.tensor(factors))
     assert sums.dtype == torch.float64
-    assert_near(sums, np.bincount(codes.latents, factors, n_latents), dtype)
+    assert_near(sums, REFERENCE.sums_of_latents(codes, expected_order, factors), dtype)
 
 
 def learning(codes, n_features, dtype, seed=5, *, n_extra=0, multiples=False, on_sphere=False):
@@ -317,7 +317,11 @@ def test_nobody_waits_for_numbers_that_are_computed(ends):
         given = codes, slice(0, 9), W, X[0], X, torch.tensor(ends), 0.1
         ops.residuals(*given, torch.empty(len(ends), 9, 4), torch.empty(9), codes.values)
         by_latent = ops.by_latent(codes, 15)
-        ops.sums_of_latents(by_latent, codes.values)
+        ops.sums_of_latents(codes, by_latent, codes.values)
+        ops.largest_of_all(codes, 5)
+        ops.decode(codes, W)
+        for number in (ops.total(codes.values), ops.count(codes.values), ops.nth_largest(bias, 2)):
+            assert number.ndim == 0
         rows = LearnedRows(W, W, W, codes.values, X, bias, X, torch.zeros(15, dtype=torch.int32), on_sphere=True)
         ops.learn(by_latent, slice(0, 15), rows, AdamStep((0.9, 0.9), bias[0], 1e-8), torch.tensor(True))
         with pytest.raises(NotImplementedError):
@@ -334,7 +338,7 @@ def test_sums_of_segments_where_pytorch_has_none(monkeypatch):
 def test_one_part_has_all_rows_and_settings_are_checked():
     assert TorchCodeOps().row_parts(1000, 4) == [slice(0, 1000)]
     assert TorchCodeOps().name == "torch"
-    with pytest.raises(ValueError, match="products must be 'float32', 'tf32' or 'bfloat16', not 'half'"):
+    with pytest.raises(ValueError, match=r"products must be one of \('exact', 'tf32', 'bfloat16'\); got 'half'"):
         TorchCodeOps(products="half")
     with pytest.raises(ValueError, match="budget must be a positive number of bytes, not 0"):
         TorchCodeOps(budget=0)

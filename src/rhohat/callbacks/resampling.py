@@ -60,8 +60,8 @@ class ResampleDeadLatents:
 
     def change(self, trainer: Any) -> None:
         """Let dead latents begin anew, if it is time."""
-        n_done, rows_then = trainer.state.resampled.tolist()
+        n_done, rows_then = trainer.resampled
         self.n_resampled = self.n_resampled[:n_done]  # fewer in another fit
-        if n_done < self.n_times and trainer.state.n_rows - rows_then >= self.every:
-            draw = keyed_generator(self.seed, "resampling", trainer.state.step)
+        if n_done < self.n_times and trainer.n_rows - rows_then >= self.every:
+            draw = keyed_generator(self.seed, "resampling", trainer.n_steps)
             self.n_resampled.append(trainer.resample(draw))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import Engine
 from rhohat.dictionaries.parameters import Parameters
-from rhohat.ops.code_ops import largest_of_rows
+from rhohat.ops import ops_of
+from rhohat.ops.code_ops import CodeOps
 
 __all__ = ["AuxiliaryLoss", "Revival", "default_dead_after"]
 
@@ -47,7 +49,7 @@ class Revival:
     ----------
     latents : array of shape (n_dead,)
         Numbers of the dead latents, in ascending order.
-    value : float
+    value : number
         The auxiliary loss with its weight, a mean over rows.
     encoder : array of shape (n_dead, n_features)
         Derivative by the encoder's weights of these latents.
@@ -58,7 +60,7 @@ class Revival:
     """
 
     latents: NDArray[np.intp]
-    value: float
+    value: Any
     encoder: FloatArray
     decoder: FloatArray
     bias: FloatArray
@@ -95,6 +97,7 @@ class AuxiliaryLoss:
         scale: float,
         parameters: Parameters,
         engine: Engine,
+        ops: CodeOps,
     ) -> Revival:
         """Return the value and the gradient over a batch.
 
@@ -110,23 +113,27 @@ class AuxiliaryLoss:
             What the residual has to be multiplied with.
         parameters : Parameters
         engine : Engine
+        ops : CodeOps
         """
-        n_dead, k = len(latents), min(self.k, len(latents))
-        encoder, decoder = parameters.encoder[latents], parameters.decoder[latents]
-        bias, dtype = parameters.encoder_bias[latents], X.dtype
-        weight = dtype.type(self.weight * min(1.0, n_dead / self.k) / len(X))
-        edges = _edges(len(X), encoder.nbytes + decoder.nbytes)
-        sums = [_Sums(np.zeros_like(encoder), np.zeros_like(decoder), np.zeros(n_dead, dtype)) for _ in edges[1:]]
+        n_dead, k, xp = len(latents), min(self.k, len(latents)), ops_of(X).xp
+        encoder, decoder, bias = (
+            array[latents] for array in (parameters.encoder, parameters.decoder, parameters.encoder_bias)
+        )
+        weight = float(ops_of(X).dtype_of(X).type(self.weight * min(1.0, n_dead / self.k) / len(X)))
+        at_once = ops.rows_at_once(_ROWS, n_dead)
+        edges = _edges(len(X), encoder.nbytes + decoder.nbytes, at_once)
+        sums = [_Sums(*(xp.zeros_like(array) for array in (encoder, decoder, bias))) for _ in edges[1:]]
 
         def add(part: slice, _: int) -> None:
-            for start in range(edges[part.start], edges[part.stop], _ROWS):
-                rows = slice(start, min(start + _ROWS, edges[part.stop]))
+            for start in range(edges[part.start], edges[part.stop], at_once):
+                rows = slice(start, min(start + at_once, edges[part.stop]))
                 codes = X[rows] @ encoder.T + bias
-                chosen = largest_of_rows(codes, k)
+                chosen = ops.largest_of_rows(codes, k)
                 codes *= chosen
                 difference = codes @ decoder
-                difference += dtype.type(scale) * residual[rows]
-                sums[part.start].value += 0.5 * float(weight) * float(np.einsum("ij,ij->", difference, difference))
+                difference += float(scale) * residual[rows]
+                squares = xp.einsum("ij,ij->", difference, difference)
+                sums[part.start].value += 0.5 * weight * ops.number(squares)
                 difference *= weight
                 through = difference @ decoder.T
                 through *= chosen
@@ -148,7 +155,7 @@ class _Sums:
     encoder: FloatArray
     decoder: FloatArray
     bias: FloatArray
-    value: float = 0.0
+    value: Any = 0.0
 
     def add(self, others: _Sums) -> None:
         """Add the sums over another part."""
@@ -158,7 +165,7 @@ class _Sums:
         self.value += others.value
 
 
-def _edges(n_rows: int, n_bytes: int) -> list[int]:
+def _edges(n_rows: int, n_bytes: int, at_once: int) -> list[int]:
     """Return where the parts of a batch begin that are summed apart; by shapes alone, so that threads change no bit.
 
     Parameters
@@ -166,6 +173,8 @@ def _edges(n_rows: int, n_bytes: int) -> list[int]:
     n_rows : int
     n_bytes : int
         Bytes of the sums over a part.
+    at_once : int
+        Fewest rows of a part.
     """
-    n_parts = max(1, min(_MOST_PARTS, _BYTES_OF_SUMS // n_bytes, n_rows // _ROWS))
+    n_parts = max(1, min(_MOST_PARTS, _BYTES_OF_SUMS // n_bytes, n_rows // at_once))
     return [part * n_rows // n_parts for part in range(n_parts + 1)]

@@ -8,7 +8,8 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.dictionaries.training import DictionaryProblem
-from rhohat.engines import ThreadEngine
+from rhohat.engines import ThreadEngine, TorchEngine
+from rhohat.ops import ops_of
 from rhohat.ops.code_ops import CodeOps, Codes, joined
 
 __all__ = ["Coder"]
@@ -26,14 +27,14 @@ class Coder:
     theta : array of shape (n_parameters,)
     threshold : float or None
         Average of the thresholds of batches, for selections that have one.
-    engine : ThreadEngine
+    engine : ThreadEngine or TorchEngine
     ops : CodeOps
     """
 
     problem: DictionaryProblem
     theta: FloatArray
     threshold: float | None
-    engine: ThreadEngine
+    engine: ThreadEngine | TorchEngine
     ops: CodeOps
 
     def encode(self, X: FloatArray) -> Codes:
@@ -54,7 +55,7 @@ class Coder:
     def decode(self, codes: Codes) -> FloatArray:
         """Return the rows that codes decode to, in the units in which the dictionary sees rows."""
         parameters = self.problem.layout.views(self.theta)
-        made: FloatArray = codes.as_matrix(self.problem.layout.n_latents) @ parameters.decoder
+        made = self.ops.decode(codes, parameters.decoder)
         made += parameters.decoder_bias
         return made
 
@@ -74,10 +75,14 @@ class Coder:
 
     def _inputs(self, X: FloatArray) -> FloatArray:
         """Return the input of the encoder."""
-        inputs = self.problem.scaling.apply(X, np.empty_like(X))
+        ops = ops_of(X)
+        room = ops.empty(X.shape, ops.dtype_of(X))
+        inputs = self.problem.scaling.apply(X, room)
         if self.problem.center:
-            inputs = inputs - self.problem.layout.views(self.theta).decoder_bias
-        return np.ascontiguousarray(inputs)
+            ops.xp.subtract(inputs, self.problem.layout.views(self.theta).decoder_bias, out=room)
+        elif inputs is X:
+            room[:] = X
+        return room
 
     def _encode(self, X: FloatArray) -> Codes:
         problem = self.problem

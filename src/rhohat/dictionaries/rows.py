@@ -62,6 +62,11 @@ class ShuffledBatches:
         Largest number of rows in a batch; the rows are shared as evenly as possible.
     window_bytes : int
         Memory for the rows that are read.
+
+    Attributes
+    ----------
+    borders : array of shape (n_batches + 1,)
+        Where each batch begins in the order of a pass, and then the number of rows.
     """
 
     def __init__(self, sources: list[Any], *, seed: int, batch_size: int, window_bytes: int = 2**28) -> None:
@@ -76,8 +81,17 @@ class ShuffledBatches:
         self.dtype = np.result_type(*(float_dtype(source.dtype) for source in sources))
         self.widths = tuple(source.shape[1] for source in sources)
         self.n_batches: int | None = -(-n_rows // batch_size)
-        self._borders = even_edges(n_rows, self.n_batches)
+        self.borders = even_edges(n_rows, self.n_batches)
         self._memory: dict[int, list[FloatArray]] = {}
+
+    @property
+    def arrays(self) -> list[FloatArray] | None:
+        """The arrays that batches are gathered from; None if rows are read window by window."""
+        return self._sources if self._windows is None else None
+
+    def order(self, epoch: int) -> NDArray[np.intp]:
+        """Return the numbers of the rows in the order of a pass, for rows in memory."""
+        return keyed_generator(self._seed, "shuffling", epoch).permutation(self._sources[0].shape[0])
 
     def sample(self) -> list[FloatArray]:
         """Return at most 32,768 of the rows, drawn at random, in the order in which they are stored."""
@@ -93,17 +107,16 @@ class ShuffledBatches:
     def batches(self, epoch: int, first_batch: int = 0) -> Iterator[list[FloatArray]]:
         """Yield the batches of a pass, from one on; an array is valid until the next batch is requested."""
         if self._windows is None:
-            n_rows = self._sources[0].shape[0]
-            order = keyed_generator(self._seed, "shuffling", epoch).permutation(n_rows)
-            for start, stop in pairwise(self._borders[first_batch:].tolist()):
+            order = self.order(epoch)
+            for start, stop in pairwise(self.borders[first_batch:].tolist()):
                 yield self._gathered(self._sources, order[start:stop])
             return
-        with closing(self._windows.read(epoch, self._borders, first_batch)) as windows:
+        with closing(self._windows.read(epoch, self.borders, first_batch)) as windows:
             for window in windows:
-                begin = self._borders[window.batches.start]
+                begin = self.borders[window.batches.start]
                 for batch in window.batches:
                     if batch >= first_batch:
-                        start, stop = self._borders[batch : batch + 2] - begin
+                        start, stop = self.borders[batch : batch + 2] - begin
                         yield self._gathered(window.memory, window.order[start:stop])
 
     def _gathered(self, arrays: Iterable[Any], rows: NDArray[np.intp]) -> list[FloatArray]:

@@ -6,11 +6,9 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
 
 from rhohat.common.exceptions import DeadLatentsWarning
 from rhohat.common.words import Sentence, Setting, counted
@@ -61,19 +59,19 @@ class Stretch:
     ----------
     n_batches, n_rows : int
         Number of batches and of rows.
-    terms : dict of str to float
+    terms : dict of str to number
         Terms of J, summed over rows.
-    squared_error : float
+    squared_error : number
         Squared error, summed over features and rows.
-    n_active : int
+    n_active : number
         Number of active latents, summed over rows.
     """
 
     n_batches: int = 0
     n_rows: int = 0
-    terms: dict[str, float] = field(default_factory=dict)
-    squared_error: float = 0.0
-    n_active: int = 0
+    terms: dict[str, Any] = field(default_factory=dict)
+    squared_error: Any = 0.0
+    n_active: Any = 0
 
     def add(self, evaluated: Evaluated) -> None:
         """Add what is known of a batch."""
@@ -83,7 +81,12 @@ class Stretch:
         for name, value in evaluated.terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + n_rows * value
         self.squared_error += evaluated.squared_error
-        self.n_active += int(np.count_nonzero(evaluated.codes.values))
+        self.n_active += evaluated.n_active
+
+    def in_numbers(self) -> Stretch:
+        """Return the same sums as floats, which a device is waited for."""
+        terms = {name: float(total) for name, total in self.terms.items()}
+        return replace(self, terms=terms, squared_error=float(self.squared_error), n_active=float(self.n_active))
 
 
 class Record:
@@ -133,15 +136,21 @@ class Record:
         ----------
         n_passes : float or None
             Number of passes done, with the part of the current one; None if it is not known.
+
+        Raises
+        ------
+        NotFiniteError
+            If J was not finite on a batch, which a device tells now. The state is that before this batch.
         """
-        stretch, problem = self.stretch, self.trainer.problem
+        self.trainer.settle()
+        stretch, problem = self.stretch.in_numbers(), self.trainer.problem
         terms = {name: total / stretch.n_rows for name, total in stretch.terms.items()}
         n_dead, n_latents = self.trainer.n_dead, problem.layout.n_latents
         measures = {
             "fvu": stretch.squared_error / stretch.n_rows / self._variance if self._variance > 0 else float("nan"),
             "l0": stretch.n_active / stretch.n_rows,
             "dead": float(n_dead),
-            "rows": float(self.trainer.state.n_rows),
+            "rows": float(self.trainer.n_rows),
         }
         self.loss_curve.append(sum(terms.values()))
         for curve, new in ((self.terms_curve, terms), (self.measures_curve, measures)):
@@ -160,13 +169,13 @@ class Record:
                 DeadLatentsWarning,
                 stacklevel=2,
             )
-        where = {"updates": float(self.trainer.state.step), "seconds": self.seconds}
+        where = {"updates": float(self.trainer.n_steps), "seconds": self.seconds}
         where |= {} if n_passes is None else {"passes": n_passes}
         return bool(self._callbacks) and self._call_back(terms, {**measures, **where})
 
     def _call_back(self, terms: dict[str, float], measures: dict[str, float]) -> bool:
         """Call the callbacks with the state after a block, and return whether one of them ends the training."""
-        theta = self.trainer.state.theta.copy()  # a callback may keep it
+        theta = self.trainer.theta()  # a callback may keep it
         theta.flags.writeable = False
         iteration = len(self.loss_curve)
         state = IterationState(iteration, self.loss_curve[-1], terms, float("nan"), theta, measures=measures)
@@ -178,7 +187,7 @@ class Record:
 
     def result(self, status: Any, message: str) -> SolverResult:
         """Return the result of the training."""
-        state = self.trainer.state
+        state = self.trainer.read()
         terms = {name: curve[-1] for name, curve in self.terms_curve.items()}
         return SolverResult(
             theta=state.theta,
@@ -197,9 +206,12 @@ class Record:
 
     def capture(self, epoch: int, batch: int) -> RunState:
         """Return the state of the training before a batch of a pass, for a checkpoint."""
-        state = self.trainer.state.as_run_state()
+        self.trainer.settle()
+        state = self.trainer.read().as_run_state()
         curves = {name: getattr(self, name) for name in ("loss_curve", "terms_curve", "measures_curve")}
-        state.record.update(epoch=epoch, batch=batch, stretch=asdict(self.stretch), seconds=self.seconds, **curves)
+        state.record.update(
+            epoch=epoch, batch=batch, stretch=asdict(self.stretch.in_numbers()), seconds=self.seconds, **curves
+        )
         return state
 
     def restore(self, state: RunState) -> tuple[int, int]:
@@ -264,7 +276,7 @@ def train(
                         wishes = [record.close(number + batch / in_pass if in_pass else None) for record in records]
                         stopped = any(wishes)
                     if keeper is not None:
-                        keeper.offer(records[0].trainer.state.step, partial(records[0].capture, number, batch))
+                        keeper.offer(records[0].trainer.n_steps, partial(records[0].capture, number, batch))
                     for record in records:
                         record.show((number - first_pass) * (in_pass or 0) + batch, in_pass, n_passes)
                     held.release()
@@ -274,7 +286,7 @@ def train(
                 for record in records:
                     record.close(None)
             batch = 0
-    message = _message(records[0].trainer.state, None if in_pass is None else first_pass + n_passes)
+    message = _message(records[0].trainer.read(), None if in_pass is None else first_pass + n_passes)
     return [record.result("max_iter", message) for record in records]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray, largest_magnitude
+from rhohat.ops import ops_of
 
 __all__ = ["NORMALIZATIONS", "Scaling", "distances", "scaling_of"]
 
@@ -21,7 +22,7 @@ _SMALLEST = 1e-5  # added to the standard deviation of a row, so that a row of e
 
 @dataclass(frozen=True)
 class Scaling:
-    """Scales rows.
+    """Scales rows, which are arrays of NumPy or tensors.
 
     Attributes
     ----------
@@ -39,16 +40,17 @@ class Scaling:
 
     def apply(self, X: FloatArray, out: FloatArray) -> FloatArray:
         """Return scaled rows, in `out` unless nothing is to be done."""
+        ops = ops_of(X)
         if self.by_rows:
             mean, scale = self.statistics(X)
-            np.subtract(X, mean, out=out)
+            ops.xp.subtract(X, mean, out=out)
             out /= scale
         elif self.factor == 1 and self.shift is None:
             return X
         else:
-            np.multiply(X, X.dtype.type(self.factor), out=out)
+            ops.xp.multiply(X, float(self.factor), out=out)
         if self.shift is not None:
-            out -= self.shift.astype(X.dtype, copy=False)
+            out -= ops.asarray(self.shift, ops.dtype_of(X))
         return out
 
     def undo(self, made: FloatArray, X: FloatArray) -> FloatArray:
@@ -56,12 +58,12 @@ class Scaling:
         if self.by_rows:
             mean, scale = self.statistics(X)
             return made * scale + mean
-        return made if self.factor == 1 else made / made.dtype.type(self.factor)
+        return made if self.factor == 1 else made / float(self.factor)
 
     def statistics(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean and the scale of each row, of shape (n_rows, 1)."""
-        ddof = 1 if X.shape[1] > 1 else 0
-        return X.mean(1, keepdims=True), X.std(1, keepdims=True, ddof=ddof) + X.dtype.type(_SMALLEST)
+        xp, fewer = ops_of(X).xp, 1 if X.shape[1] > 1 else 0
+        return X.mean(1, keepdims=True), xp.std(X, 1, keepdims=True, correction=fewer) + _SMALLEST
 
 
 def scaling_of(normalize: str | None, X: FloatArray, center: bool) -> Scaling:

@@ -17,10 +17,11 @@ from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.common.blocks import Engine
 from rhohat.dictionaries.dead_latents import AuxiliaryLoss, Revival
 from rhohat.dictionaries.parameters import Layout, Parameters
-from rhohat.dictionaries.selections import PullBack, Selection
+from rhohat.dictionaries.selections import PullBack, Selection, Sums
+from rhohat.ops import ops_of
 from rhohat.ops.code_ops import CodeOps, Codes, joined
 
-__all__ = ["Evaluated", "Step", "Update"]
+__all__ = ["Back", "Evaluated", "Step", "Update"]
 
 _ROWS = 128  # rows that a thread decodes at a time
 _GRADIENT_BYTES = 2**18  # size of the gradient of some latents, which is in the cache until it has been used
@@ -36,17 +37,20 @@ class Evaluated:
 
     Attributes
     ----------
-    terms : dict of str to float
+    terms : dict of str to number
         The terms of J, which add up to it.
     codes : Codes
         The codes, some of which may be 0.
-    squared_error : float
+    squared_error : number
         Squared error of the whole dictionary, summed over features and rows.
+    n_active : number
+        How many of the codes are not 0.
     """
 
-    terms: dict[str, float]
+    terms: dict[str, Any]
     codes: Codes
-    squared_error: float
+    squared_error: Any
+    n_active: Any
 
 
 @dataclass
@@ -73,7 +77,7 @@ class Step:
     auxiliary: AuxiliaryLoss | None
     engine: Engine
     ops: CodeOps
-    _floor: float | None = field(default=None, init=False)
+    _floor: Any = field(default=None, init=False)
     _rooms: dict[int, _Room] = field(default_factory=dict, init=False)
     _last: tuple[FloatArray, NDArray[np.float64]] | None = field(default=None, init=False)
 
@@ -82,8 +86,8 @@ class Step:
         theta: FloatArray,
         X: FloatArray,
         dead: NDArray[np.intp],
-        weight: float,
-        update: Update,
+        weight: Any,
+        update: Any,
         Y: FloatArray | None = None,
     ) -> Evaluated:
         """Evaluate a batch, and call `update` for every part of θ if J is finite.
@@ -96,9 +100,9 @@ class Step:
             Input.
         dead : array of int
             Numbers of the dead latents, in ascending order.
-        weight : float
+        weight : number
             Weight λ of the selection's penalty.
-        update : callable
+        update : Update
         Y : array of shape (n_rows, n_outputs), default=None
             Output; None stands for the input.
 
@@ -113,7 +117,7 @@ class Step:
         activations = self.selection.activations(codes, parameters)
         prefixes = self.selection.prefixes(self.layout.n_latents)
         if Y is None and self.center:  # x̂ − x = f W_dec − x̃
-            targets, bias = inputs, np.zeros_like(parameters.decoder_bias)
+            targets, bias = inputs, ops_of(X).xp.zeros_like(parameters.decoder_bias)
         else:
             targets, bias = X if Y is None else Y, parameters.decoder_bias
         if parameters.skip is not None:
@@ -121,33 +125,36 @@ class Step:
         chosen = codes._replace(values=activations)
         derivatives = self._decode(chosen, parameters, targets, bias, prefixes, room.residuals, room.errors)
         self._last = inputs, room.errors
-        terms = {"loss": float(room.errors.mean())}
+        terms = {"loss": self.ops.number(room.errors.mean())}
         of_gate, gate = None, self.selection.gate(codes)
         if gate is not None:
             whole = prefixes[-1:]
             of_gate = self._decode(
                 codes._replace(values=gate), parameters, targets, bias, whole, room.other_residuals(), room.other_errors
             )
-        pulled = self.selection.pull_back(codes, activations, derivatives, parameters, weight, of_gate)
-        if weight > 0:
+        sums = Sums(self.ops, chosen, self.ops.by_latent(chosen, self.layout.n_latents))
+        pulled = self.selection.pull_back(codes, activations, derivatives, parameters, weight, sums, of_gate)
+        if not isinstance(weight, float) or weight > 0:  # a device has none that is 0
             terms["sparsity"] = pulled.penalty
         if gate is not None:
-            terms["gate"] = float(room.other_errors.mean())
+            terms["gate"] = self.ops.number(room.other_errors.mean())
         scale = float(len(X) * len(prefixes))
         revival = None
         if self.auxiliary is not None:
             terms["auxiliary"] = 0.0
             if len(dead):
-                revival = self.auxiliary.evaluate(dead, inputs, room.residuals[-1], scale, parameters, self.engine)
+                revival = self.auxiliary.evaluate(
+                    dead, inputs, room.residuals[-1], scale, parameters, self.engine, self.ops
+                )
                 terms["auxiliary"] = revival.value
-        if np.isfinite(sum(terms.values())):
-            self._update(theta, parameters, inputs, chosen, pulled, revival, room.residuals, prefixes, update)
-            self._floor = self.selection.next_floor(chosen)
+        if self._is_to_learn(sum(terms.values())):
+            back = Back(inputs, room.residuals, pulled, revival, sums)
+            self._update(theta, parameters, back, update)
+            self._floor = self.selection.next_floor(self.ops, chosen)
         squared_error = 2 * len(X) * terms["loss"]
         if len(prefixes) > 1:
-            last = room.residuals[-1]
-            squared_error = scale**2 * float(np.einsum("ij,ij->", last, last, dtype=np.float64))
-        return Evaluated(terms, chosen, squared_error)
+            squared_error = scale**2 * self.ops.sum_of_squares(room.residuals[-1])
+        return Evaluated(terms, chosen, squared_error, self.ops.count(activations))
 
     def last_batch(self) -> tuple[FloatArray, NDArray[np.float64]]:
         """Return the encoder's input of the last batch, and half of the squared error of each row."""
@@ -158,12 +165,11 @@ class Step:
     def _encode(self, parameters: Parameters, X: FloatArray, inputs: FloatArray) -> Codes:
         """Return the chosen entries with their pre-activations, after subtracting the bias from the inputs."""
         if self.center:
-            parts = [slice(start, min(start + _ROWS, len(X))) for start in range(0, len(X), _ROWS)]
 
             def center(rows: slice, _: int) -> None:
-                np.subtract(X[rows], parameters.decoder_bias, out=inputs[rows])
+                ops_of(X).xp.subtract(X[rows], parameters.decoder_bias, out=inputs[rows])
 
-            self.engine.for_each(center, parts)
+            self.engine.for_each(center, self._parts_of_rows(len(X)))
         floor = self._floor
         if floor is None:
             floor = self.selection.first_floor(self.ops, inputs, parameters)
@@ -171,11 +177,11 @@ class Step:
         found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
         for share in _FLOORS:
 
-            def find(part: slice, _: int, floor: float = share * floor) -> None:
+            def find(part: slice, _: int, floor: Any = share and share * floor) -> None:
                 found[part.start] = self.selection.find(self.ops, inputs[parts[part.start]], parameters, floor)
 
             self.engine.for_each(find, [slice(index, index + 1) for index in range(len(parts))])
-            chosen = self.selection.choose(joined(found), share * floor)
+            chosen = self.selection.choose(self.ops, joined(found), share and share * floor)
             if chosen is not None:
                 return chosen
         raise AssertionError("a selection must choose among all entries that there are")
@@ -191,38 +197,42 @@ class Step:
         errors: NDArray[np.float64],
     ) -> FloatArray:
         """Write residuals and errors of the rows, and return the derivatives by the codes."""
-        derivatives = np.empty_like(codes.values)
+        derivatives: FloatArray = ops_of(codes.values).xp.empty_like(codes.values)
+        ends = self._ends(prefixes)
         scale = 1 / codes.n_rows
 
         def decode(rows: slice, _: int) -> None:
             self.ops.residuals(
-                codes, rows, parameters.decoder, bias, targets, prefixes, scale, residuals, errors, derivatives
+                codes, rows, parameters.decoder, bias, targets, ends, scale, residuals, errors, derivatives
             )
 
-        n_rows = codes.n_rows
-        self.engine.for_each(decode, [slice(start, min(start + _ROWS, n_rows)) for start in range(0, n_rows, _ROWS)])
+        self.engine.for_each(decode, self._parts_of_rows(codes.n_rows))
         return derivatives
+
+    def _parts_of_rows(self, n_rows: int) -> list[slice]:
+        """Return the rows that are centred or decoded at a time."""
+        return [slice(start, min(start + _ROWS, n_rows)) for start in range(0, n_rows, _ROWS)]
+
+    def _ends(self, prefixes: NDArray[np.int64]) -> Any:
+        """Return the prefixes as an array of the library that computes."""
+        return prefixes
+
+    def _is_to_learn(self, J: Any) -> bool:
+        """Return whether θ is to be updated by a batch with this value of J."""
+        return bool(np.isfinite(J))
 
     def _update(
         self,
         theta: FloatArray,
         parameters: Parameters,
-        inputs: FloatArray,
-        codes: Codes,
-        pulled: PullBack,
-        revival: Revival | None,
-        residuals: FloatArray,
-        prefixes: NDArray[np.int64],
-        update: Update,
+        back: Back,
+        update: Any,
     ) -> None:
         """Compute the gradient of some latents at a time, and call `update` with it."""
-        layout, n_latents = self.layout, self.layout.n_latents
-        by_latent = self.ops.by_latent(codes, n_latents)
-        through: Any = np.bincount(codes.latents, weights=pulled.pre_activations, minlength=n_latents)
-        bias = through.copy() if pulled.bias is None else pulled.bias
-        if revival is not None:
-            through[revival.latents] += revival.bias
-            bias[revival.latents] += revival.bias
+        layout, pulled, revival, inputs = self.layout, back.pulled, back.revival, back.inputs
+        codes, by_latent, residuals = back.sums.codes, back.sums.by_latent, back.residuals
+        prefixes = self.selection.prefixes(layout.n_latents)
+        through, bias = back.of_biases()
         parts = _parts_of_latents(prefixes, layout.n_features + layout.n_outputs, theta.itemsize)
         gradients = [self._gradients(parts, theta.dtype) for _ in range(self.engine.n_workers)]
         shifts = np.zeros((len(parts), layout.n_features), theta.dtype)
@@ -274,8 +284,41 @@ class Step:
         """Return memory for a batch with as many rows as X."""
         if len(X) not in self._rooms:
             n_prefixes = len(self.selection.prefixes(self.layout.n_latents))
-            self._rooms[len(X)] = _Room(self.layout, len(X), n_prefixes, X.dtype)
+            self._rooms[len(X)] = _Room(self.layout, n_prefixes, X)
         return self._rooms[len(X)]
+
+
+@dataclass(frozen=True)
+class Back:
+    """What passes back to the parameters of a dictionary.
+
+    Attributes
+    ----------
+    inputs : array of shape (n_rows, n_features)
+        The encoder's input.
+    residuals : array of shape (n_prefixes, n_rows, n_outputs)
+        See `CodeOps.residuals`.
+    pulled : PullBack
+    revival : Revival or None
+    sums : Sums
+        With the codes of the batch.
+    """
+
+    inputs: FloatArray
+    residuals: FloatArray
+    pulled: PullBack
+    revival: Revival | None
+    sums: Sums
+
+    def of_biases(self) -> tuple[FloatArray, FloatArray]:
+        """Return the derivatives by the product of the mean input and the encoder, and by the encoder's bias."""
+        pulled, revival = self.pulled, self.revival
+        through = self.sums.of_latents(pulled.pre_activations)
+        bias = ops_of(through).copy(through) if pulled.bias is None else pulled.bias
+        if revival is not None:
+            through[revival.latents] += revival.bias
+            bias[revival.latents] += revival.bias
+        return through, bias
 
 
 class _Room:
@@ -291,16 +334,19 @@ class _Room:
         Errors of the rows; the others are those of a second reconstruction.
     """
 
-    def __init__(self, layout: Layout, n_rows: int, n_prefixes: int, dtype: np.dtype[np.floating]) -> None:
-        self.inputs = empty_aligned((n_rows, layout.n_features), dtype)
-        self.residuals = empty_aligned((n_prefixes, n_rows, layout.n_outputs), dtype)
-        self.errors, self.other_errors = np.empty(n_rows), np.empty(n_rows)
+    def __init__(self, layout: Layout, n_prefixes: int, X: FloatArray) -> None:
+        ops, n_rows = ops_of(X), len(X)
+        self.inputs: FloatArray = ops.empty((n_rows, layout.n_features), ops.dtype_of(X))
+        self.residuals: FloatArray = ops.empty((n_prefixes, n_rows, layout.n_outputs), ops.dtype_of(X))
+        self.errors: Any = ops.empty((n_rows,), np.float64)
+        self.other_errors: Any = ops.empty((n_rows,), np.float64)
         self._other: FloatArray | None = None
 
     def other_residuals(self) -> FloatArray:
         """Return memory for the residuals of a second reconstruction, of shape (1, n_rows, n_outputs)."""
         if self._other is None:
-            self._other = np.empty_like(self.residuals[:1])
+            self._other = ops_of(self.residuals).xp.empty_like(self.residuals[:1])
+            assert self._other is not None
         return self._other
 
 

@@ -16,18 +16,30 @@ from rhohat.dictionaries.parameters import Layout
 from rhohat.dictionaries.scaling import Scaling
 from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.step import Evaluated, Step
-from rhohat.engines import ThreadEngine
+from rhohat.engines import ThreadEngine, TorchEngine
+from rhohat.ops import ops_of
 from rhohat.ops.base import Ops
 from rhohat.ops.code_ops import CodeOps
 from rhohat.solvers import MiniBatchSolver, RunState, SolverResult
 from rhohat.solvers.schedules import as_schedule
 
-__all__ = ["DictionaryProblem", "DictionaryState", "NotFiniteError", "Trainer"]
+__all__ = [
+    "CONTROL",
+    "LEAST_RATIO",
+    "MOST_RATIO",
+    "DictionaryProblem",
+    "DictionaryState",
+    "NotFiniteError",
+    "Trainer",
+    "share_that_stays",
+]
 
 _AVERAGING = 0.999  # largest share of an average of thresholds that stays when a batch is added
 _REACH = 20  # before, an average reaches back over the last of so many parts of the training so far
 _SIZE_AFTER_RESAMPLING = 0.2  # norm of the encoder's row of a latent that begins anew, as a share of the mean norm
-_CONTROL = 0.01  # power of the ratio of L0 to its target by which the weight of a penalty changes in a step
+
+#: Power of the ratio of L0 to its target, within bounds, by which the weight of a penalty changes in a step.
+CONTROL, LEAST_RATIO, MOST_RATIO = 0.01, 0.1, 10.0
 
 
 class NotFiniteError(ValueError):
@@ -184,7 +196,7 @@ class Trainer:
         Solver whose update, learning rate and schedule are used.
     state : DictionaryState
         State from which the training goes on; changed in place.
-    engine : ThreadEngine
+    engine : ThreadEngine or TorchEngine
     ops, code_ops : Ops, CodeOps
         Primitives of the update, and of sparse codes.
     n_steps : int or None
@@ -199,14 +211,14 @@ class Trainer:
         problem: DictionaryProblem,
         solver: MiniBatchSolver,
         state: DictionaryState,
-        engine: ThreadEngine,
+        engine: ThreadEngine | TorchEngine,
         ops: Ops,
         code_ops: CodeOps,
         *,
         n_steps: int | None = None,
         warm_up: int = 0,
     ) -> None:
-        self.problem, self.state, self.engine = problem, state, engine
+        self.problem, self.engine, self._state = problem, engine, state
         self._solver, self._schedule = solver.with_ops(ops), as_schedule(solver.schedule)
         self._n_steps, self._warm_up = n_steps, warm_up
         self._first_step = state.step
@@ -217,9 +229,41 @@ class Trainer:
         self._scaled: dict[tuple[str, int], FloatArray] = {}
 
     @property
+    def state(self) -> DictionaryState:
+        """The state between two batches, which may be changed."""
+        return self._state
+
+    def read(self) -> DictionaryState:
+        """Return the state for reading only, which a device would have to take over if it were changed."""
+        return self._state
+
+    def settle(self) -> None:
+        """Wait until the batches so far have been learned; raise NotFiniteError if J was not finite on one of them."""
+
+    @property
+    def n_steps(self) -> int:
+        """Number of updates, which is known without waiting for a device."""
+        return self._state.step
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows seen, which is known without waiting for a device."""
+        return self._state.n_rows
+
+    @property
+    def resampled(self) -> tuple[int, int]:
+        """How many times dead latents have begun anew, and the number of rows seen at the last time."""
+        n_times, n_rows = self._state.resampled.tolist()
+        return n_times, n_rows
+
+    @property
     def n_dead(self) -> int:
         """Number of dead latents."""
-        return self.state.n_dead(self.problem.dead_after)
+        return self._state.n_dead(self.problem.dead_after)
+
+    def theta(self) -> FloatArray:
+        """Return a copy of θ."""
+        return self._state.theta.copy()
 
     def learn(self, X: FloatArray, Y: FloatArray | None = None) -> Evaluated:
         """Take a step on a batch, and return what was known of the batch before it.
@@ -234,10 +278,7 @@ class Trainer:
         state, problem = self.state, self.problem
         step = state.step + 1
         dead = np.flatnonzero(state.rows_since_fired >= problem.dead_after)
-        rate = self._solver.learning_rate
-        if self._n_steps is not None:
-            rate *= self._schedule(min((state.step - self._first_step + 0.5) / self._n_steps, 1.0))
-        rise = min(1.0, step / self._warm_up) if self._warm_up else 1.0
+        rate, rise = self._rate_and_rise(step)
         given = X
         X = np.ascontiguousarray(X, state.theta.dtype)
         X = problem.scaling.apply(X, self._room_for(X, "inputs"))
@@ -269,8 +310,8 @@ class Trainer:
         state, layout = self.state, self.problem.layout
         state.resampled[:] = state.resampled[0] + 1, state.n_rows
         dead = np.flatnonzero(state.rows_since_fired >= self.problem.dead_after)
-        inputs, errors = self._step.last_batch()
-        chances = errors**2
+        inputs, errors = (ops_of(array).to_numpy(array) for array in self._step.last_batch())
+        chances = errors.astype(np.float64, copy=False) ** 2
         if len(dead) == 0 or layout.n_features != layout.n_outputs or not chances.any():
             return 0
         rows = draw.choice(len(inputs), len(dead), p=chances / chances.sum())
@@ -288,20 +329,27 @@ class Trainer:
         state.rows_since_fired[dead] = 0
         return len(dead)
 
+    def _rate_and_rise(self, step: int) -> tuple[float, float]:
+        """Return the learning rate of a step, counted from 1, and the factor of the weight of the penalty."""
+        rate = self._solver.learning_rate
+        if self._n_steps is not None:
+            rate *= self._schedule(min((step - 1 - self._first_step + 0.5) / self._n_steps, 1.0))
+        return rate, min(1.0, step / self._warm_up) if self._warm_up else 1.0
+
     def _note(self, evaluated: Evaluated, n_rows: int, is_risen: bool) -> None:
         """Change the counters, the average of thresholds, and the weight of the penalty after a batch."""
         state, problem = self.state, self.problem
         active = evaluated.codes.latents[evaluated.codes.values > 0]
         state.rows_since_fired += n_rows
         state.rows_since_fired[active] = 0
-        smallest = problem.selection.smallest_kept(evaluated.codes)
+        smallest = problem.selection.smallest_kept(self._step.ops, evaluated.codes)
         if smallest is not None:
-            stays = min(_AVERAGING, max(0.0, 1 - _REACH / state.step))
+            stays = share_that_stays(state.step)
             state.threshold *= stays
             state.threshold += (1 - stays) * np.array([smallest, 1.0])
         if problem.target_l0 is not None and is_risen:
             ratio = len(active) / n_rows / problem.target_l0
-            state.weight *= min(max(ratio, 0.1), 10.0) ** _CONTROL
+            state.weight *= min(max(ratio, LEAST_RATIO), MOST_RATIO) ** CONTROL
 
     def _updating(self, rate: float, step: int) -> Any:
         """Return a function that updates a part of θ by its gradient."""
@@ -329,3 +377,8 @@ class Trainer:
         if (name, len(X)) not in self._scaled:
             self._scaled[name, len(X)] = empty_aligned(X.shape, X.dtype)
         return self._scaled[name, len(X)]
+
+
+def share_that_stays(step: int) -> float:
+    """Return the share of an average of thresholds that stays when that of a batch is added; steps count from 1."""
+    return min(_AVERAGING, max(0.0, 1 - _REACH / step))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import BatchTopK, Selection
+from rhohat.engines import EngineLike
 from rhohat.estimators.dictionary_kinds import CountingDictionary
 from rhohat.estimators.documentation import document
 from rhohat.fitting.checkpoint_settings import Checkpoint
@@ -81,6 +82,7 @@ class BatchTopKAutoencoder(CountingDictionary):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

@@ -29,6 +29,7 @@ from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.start import DictionaryStart
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError
+from rhohat.engines import DaskEngine, EngineLike, TorchEngine, cluster_of, device_of
 from rhohat.estimators.checks import check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
 from rhohat.estimators.dictionary_messages import explain_not_finite, tell_of_few_updates, warn_of_l0
@@ -72,6 +73,7 @@ class BaseDictionary(UsableDictionary):
         "warm_start": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
         "n_jobs": [None, Integral],
+        "engine": [None, DaskEngine, TorchEngine, str],
         "memory_limit": [None, Interval(Integral, 1, None, closed="left"), str],
         "checkpoint": [None, str, PathLike, Checkpoint],
         "callbacks": ["array-like", None],
@@ -90,6 +92,7 @@ class BaseDictionary(UsableDictionary):
     warm_start: bool
     random_state: RandomState
     n_jobs: int | None
+    engine: EngineLike
     memory_limit: int | str | None
     checkpoint: str | PathLike[str] | Checkpoint | None
     callbacks: Sequence[Callback] | None
@@ -167,6 +170,19 @@ class BaseDictionary(UsableDictionary):
         """Set every argument of the constructor, given as the constructor's locals(), as an attribute."""
         for name in self._get_param_names():
             setattr(self, name, arguments[name])
+
+    def _validate_params(self) -> None:
+        """Raise an error if a parameter is out of its range, or the engine cannot be used here."""
+        super()._validate_params()
+        if cluster_of(self.engine) is not None:
+            raise ValueError(
+                "engine must be None, a TorchEngine, or the name of a device such as 'cuda'; got a DaskEngine, but"
+                " dictionaries are trained in mini-batches, which are too small to be shared by the workers of a"
+                " cluster."
+            )
+        device = device_of(self.engine)
+        if device is not None:
+            device.check()
 
     def fit(self, X: ArrayLike | RowSource | Iterator[Any], y: object = None) -> Self:
         """Learn a dictionary from rows.
@@ -327,6 +343,7 @@ class BaseDictionary(UsableDictionary):
             "callbacks": self._all_callbacks(),
             "l0": self._expected_l0,
             "n_jobs": self.n_jobs,
+            "engine": device_of(self.engine),
             "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
             "journals": Journals(checkpoint, None if checkpoint is None else describe_estimator(self)),
         }

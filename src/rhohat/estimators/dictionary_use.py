@@ -23,7 +23,7 @@ from rhohat.dictionaries.encoding import Coder
 from rhohat.dictionaries.folding import Folding
 from rhohat.dictionaries.scaling import Scaling
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState
-from rhohat.engines import ThreadEngine
+from rhohat.engines import EngineLike, ThreadEngine, device_of
 from rhohat.estimators.checks import check_rows
 from rhohat.estimators.estimator import Estimator
 from rhohat.estimators.explained_variance import explained_variance
@@ -49,6 +49,7 @@ class UsableDictionary(
 
     sparse_output: bool
     n_jobs: int | None
+    engine: EngineLike
     scaling_: Scaling
     threshold_: float | None
     measures_curve_: dict[str, list[float]]
@@ -337,6 +338,11 @@ class UsableDictionary(
             yield np.ascontiguousarray(block, self._state.theta.dtype)
 
     def _coder(self, rows: Any) -> Coder:
+        device = device_of(self.engine)
+        if device is not None:
+            from rhohat.dictionaries.device_encoding import DeviceCoder
+
+            return DeviceCoder(*self._in_use(), self.threshold_, device)
         engine, layout = ThreadEngine(self.n_jobs), self._problem.layout
         ops = ops_for(rows, rows.shape[0] * layout.n_latents * layout.n_features, engine.ops)
         return Coder(*self._in_use(), self.threshold_, engine, code_ops_of(ops))

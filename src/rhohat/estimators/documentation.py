@@ -53,8 +53,12 @@ random_state : int, RandomState, Generator or None, default=None
 n_jobs : int, default=None
     Number of threads. None means as many as BLAS would use, −1 one for every core. The number affects the speed, but no
     bit of the result.
+engine : TorchEngine, str or None, default=None
+    What trains and encodes. None means threads of this process. "cuda", "mps" or another name of a device of PyTorch,
+    short for ``TorchEngine("cuda")``, means this device, which computes in float32 unless the engine says otherwise. A
+    `DaskEngine` is refused.
 memory_limit : int or str, default=None
-    Most memory that the fit may take beside the rows that were passed, in bytes or as "2 GB".
+    Most memory of the host that the fit may take beside the rows that were passed, in bytes or as "2 GB".
 checkpoint : path or Checkpoint, default=None
     Folder into which `fit` writes its state, and how often; see `Checkpoint`.
 callbacks : sequence of callable, default=None

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from numpy.typing import ArrayLike
 
 from rhohat.data import RowSource
-from rhohat.dictionaries.rows import BatchSource, ShuffledBatches
 from rhohat.dictionaries.run import train
 from rhohat.dictionaries.training import NotFiniteError
+from rhohat.engines import as_engine
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.dictionary_messages import tell_of_few_updates, warn_of_l0
 from rhohat.fitting.dictionary_fit import Fitted
@@ -28,7 +28,8 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     Parameters
     ----------
     dictionaries : sequence of dictionaries
-        They must have the same `random_state`, `max_iter`, and batch size, and neither `warm_start` nor `checkpoint`.
+        They must have the same `random_state`, `max_iter`, `engine` and batch size, and neither `warm_start` nor
+        `checkpoint`.
     X : array-like, RowSource or iterator, of shape (n_samples, n_features)
         Rows, as for `fit`.
 
@@ -65,14 +66,11 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     seed = first._draw_seed()
     fits = [one._fit(n_rows, solver=solver) for one, solver in zip(dictionaries, solvers, strict=True)]
     plans = [fit.plan_memory(sources, one.n_components) for fit, one in zip(fits, dictionaries, strict=True)]
-    source: BatchSource = sources[0]
-    if not isinstance(source, BatchSource):
-        source = ShuffledBatches(
-            sources, seed=seed, batch_size=fits[0].solver.batch_size, window_bytes=plans[0].window_bytes
-        )
+    source = fits[0].batches(sources, seed, plans[0])
     prepared = [fit.prepare(source, seed) for fit in fits]
     records = [record for record, _, _ in prepared]
-    with records[0].trainer.engine.session():
+    n_latents = sum(one.n_components for one in dictionaries)
+    with records[0].trainer.engine.session(), fits[0].explaining_memory(sources, n_latents):
         try:
             results = train(records, source, n_passes=first.max_iter)
         except NotFiniteError as error:
@@ -90,6 +88,11 @@ def _check_alike(dictionaries: Sequence[BaseDictionary]) -> None:
     for one in dictionaries:
         if one.warm_start or one.checkpoint is not None:
             raise ValueError("dictionaries that are fitted together must have warm_start=False and checkpoint=None.")
+        if as_engine(one.engine) != as_engine(first.engine):
+            raise ValueError(
+                f"dictionaries that are fitted together must have the same engine; got {first.engine!r} and"
+                f" {one.engine!r}."
+            )
         for name in ("random_state", "max_iter", "memory_limit"):
             if getattr(one, name) != getattr(first, name):
                 raise ValueError(

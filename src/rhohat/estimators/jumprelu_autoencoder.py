@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval
 
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import JumpReLU, Selection
+from rhohat.engines import EngineLike
 from rhohat.estimators.dictionary_kinds import PenalisedDictionary
 from rhohat.estimators.documentation import document
 from rhohat.estimators.named_parts import AT_LEAST_0
@@ -98,6 +99,7 @@ class JumpReLUAutoencoder(PenalisedDictionary):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

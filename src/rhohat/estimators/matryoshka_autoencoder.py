@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from rhohat.common.randomness import RandomState
 from rhohat.common.words import Sentence, Setting
 from rhohat.dictionaries.selections import Matryoshka, Selection
+from rhohat.engines import EngineLike
 from rhohat.estimators.dictionary_kinds import CountingDictionary
 from rhohat.estimators.documentation import document
 from rhohat.fitting.checkpoint_settings import Checkpoint
@@ -90,6 +91,7 @@ class MatryoshkaAutoencoder(CountingDictionary):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

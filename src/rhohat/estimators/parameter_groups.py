@@ -107,6 +107,7 @@ HOW_TO_CHOOSE_FOR_DICTIONARIES: dict[str, str] = {
     "prefixes": "The default suits most purposes.",
     "sparsity_weight": "Raise it for fewer active latents, or let `target_l0` find it.",
     "target_l0": "Choose the number of latents that you want to read for a row, such as 32.",
+    "engine": 'None suits small dictionaries; give "cuda" to large ones where there is a GPU.',
     "bandwidth": "Widen it if thresholds hardly move, and narrow it if training is unsteady.",
     "auxiliary_weight": "Keep it unless many latents are dead in spite of it.",
     "dead_after": "Lower it if latents die, and raise it if latents for something rare are changed too soon.",

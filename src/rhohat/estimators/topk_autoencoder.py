@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import Selection, TopK
+from rhohat.engines import EngineLike
 from rhohat.estimators.dictionary_kinds import CountingDictionary
 from rhohat.estimators.documentation import document
 from rhohat.estimators.named_parts import AT_LEAST_1
@@ -82,6 +83,7 @@ class TopKAutoencoder(CountingDictionary):
         warm_start: bool = False,
         random_state: RandomState = None,
         n_jobs: int | None = None,
+        engine: EngineLike = None,
         memory_limit: int | str | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
         callbacks: Sequence[Callback] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,8 @@ from rhohat.dictionaries.rows import MOST_SAMPLED, BatchSource, ShuffledBatches
 from rhohat.dictionaries.run import Record, train
 from rhohat.dictionaries.scaling import distances
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError, Trainer
-from rhohat.engines import ThreadEngine
+from rhohat.engines import ThreadEngine, TorchEngine
+from rhohat.fitting.device_memory import explaining_memory_of_device
 from rhohat.fitting.fit import Journals
 from rhohat.fitting.memory import MemoryPlan, show_bytes
 from rhohat.ops import code_ops_of, ops_for
@@ -66,8 +68,10 @@ class DictionaryFit:
     l0 : float
         Number of active latents of a row that memory is planned for.
     n_jobs : int or None
+    engine : TorchEngine or None
+        Device that computes; None stands for threads.
     memory_limit : int or None
-        Largest number of bytes that the fit may hold.
+        Largest number of bytes that the fit may hold, on the host.
     journals : Journals
     """
 
@@ -77,6 +81,7 @@ class DictionaryFit:
     callbacks: Sequence[Callback]
     l0: float
     n_jobs: int | None = None
+    engine: TorchEngine | None = None
     memory_limit: int | None = None
     journals: Journals = field(default_factory=Journals)
 
@@ -114,13 +119,7 @@ class DictionaryFit:
             memory = self.plan_memory(sources, n_latents)
             if memory.limit is not None:
                 print(memory, file=sys.stderr)
-            source: BatchSource
-            if streamed:
-                source = sources[0]
-            else:
-                source = ShuffledBatches(
-                    list(sources), seed=seed, batch_size=self.solver.batch_size, window_bytes=memory.window_bytes
-                )
+            source = self.batches(sources, seed, memory)
             record, problem, state = self.prepare(source, seed, start)
             if journal.result is not None:
                 result = journal.result
@@ -137,11 +136,11 @@ class DictionaryFit:
                     resume_from=kept["resume_from"],
                 )[0]
 
-            with record.trainer.engine.session():
+            with record.trainer.engine.session(), self.explaining_memory(sources, n_latents):
                 try:
                     result = journal.solve("passes", minimise)
                 except (KeyboardInterrupt, NotFiniteError) as error:
-                    if state.step > 0:
+                    if record.trainer.read().step > 0:
                         message = f"The training was interrupted after {counted(state.step, 'update')}."
                         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "not_finite"
                         interrupted(Fitted(problem, state, record.result(status, message), memory, seed))
@@ -159,48 +158,72 @@ class DictionaryFit:
             state = DictionaryState.at_start(theta.astype(source.dtype), problem, self.solver)
         else:
             problem, state = start
-        layout, engine = problem.layout, ThreadEngine(self.n_jobs)
-        n_rows = (source.n_batches or 2**20) * self.solver.batch_size
-        ops = ops_for(sample[0], n_rows * layout.n_latents * layout.n_features, engine.ops)
-        n_steps = None if source.n_batches is None else self.n_passes * source.n_batches
-        trainer = Trainer(
-            problem,
-            self.solver,
-            state,
-            engine,
-            ops,
-            code_ops_of(ops),
-            n_steps=n_steps,
-            warm_up=_WARM_UP if n_steps is None else min(_LONGEST_WARM_UP, int(_WARM_UP_SHARE * n_steps)),
-        )
         scaling = problem.output_scaling or problem.scaling
         outputs = scaling.apply(sample[-1], np.empty_like(sample[-1]))
         variance = float((distances(outputs) ** 2).mean())
-        return Record(trainer, variance, self.callbacks), problem, state
+        return Record(self._trainer(problem, state, source), variance, self.callbacks), problem, state
+
+    def batches(self, sources: Sequence[Any], seed: int, memory: MemoryPlan) -> BatchSource:
+        """Return the batches of rows, on the device if there is one; see `run` for the sources."""
+        source: BatchSource = sources[0]
+        if not isinstance(source, BatchSource):
+            size, window_bytes = self.solver.batch_size, memory.window_bytes
+            source = ShuffledBatches(list(sources), seed=seed, batch_size=size, window_bytes=window_bytes)
+        if self.engine is None:
+            return source
+        from rhohat.dictionaries.device_rows import batches_there
+
+        return batches_there(source, self.engine)
+
+    def _trainer(self, problem: DictionaryProblem, state: DictionaryState, source: BatchSource) -> Trainer:
+        """Return what trains the dictionary: threads, or a device."""
+        layout = problem.layout
+        n_steps = None if source.n_batches is None else self.n_passes * source.n_batches
+        warm_up = _WARM_UP if n_steps is None else min(_LONGEST_WARM_UP, int(_WARM_UP_SHARE * n_steps))
+        if self.engine is not None:
+            from rhohat.dictionaries.device_training import DeviceTrainer
+
+            return DeviceTrainer(problem, self.solver, state, self.engine, n_steps=n_steps, warm_up=warm_up)
+        n_rows, engine = (source.n_batches or 2**20) * self.solver.batch_size, ThreadEngine(self.n_jobs)
+        ops = ops_for(state.theta, n_rows * layout.n_latents * layout.n_features, engine.ops)
+        return Trainer(problem, self.solver, state, engine, ops, code_ops_of(ops), n_steps=n_steps, warm_up=warm_up)
+
+    def explaining_memory(self, sources: Sequence[Any], n_latents: int) -> AbstractContextManager[None]:
+        """Return a context manager that says what to lower where a device has too little memory."""
+        if self.engine is None:
+            return nullcontext()
+        return explaining_memory_of_device(
+            self._sizes(sources, n_latents), self.engine, shown=self.memory_limit is not None
+        )
 
     def plan_memory(self, sources: Sequence[Any], n_latents: int) -> MemoryPlan:
         """Return the plan of what the fit will hold in memory; see `plan_dictionary_memory`."""
+        return plan_dictionary_memory(
+            self._sizes(sources, n_latents),
+            self.memory_limit,
+            checkpoints=self.journals.checkpoint is not None,
+            n_workers=ThreadEngine(self.n_jobs).n_workers,
+        )
+
+    def _sizes(self, sources: Sequence[Any], n_latents: int) -> dict[str, Any]:
+        """Return the sizes that memory is planned by; see `plan_dictionary_memory`."""
         if isinstance(sources[0], BatchSource):
             widths, n_rows, read, itemsize = list(sources[0].widths), None, False, sources[0].dtype.itemsize
         else:
             widths, n_rows = [source.shape[1] for source in sources], sources[0].shape[0]
             read, itemsize = not in_memory(sources[0]), 8 if sources[0].dtype == np.float64 else 4
         n_batch = self.solver.batch_size if n_rows is None else min(self.solver.batch_size, n_rows)
-        return plan_dictionary_memory(
-            {
-                "n_parameters": n_latents * (widths[0] + widths[-1] + 3) + widths[-1],
-                "n_moments": len(self.solver.moment_names),
-                "n_batch": n_batch,
-                "width": sum(widths),
-                "l0": self.l0,
-                "itemsize": itemsize,
-                "n_rows": n_rows,
-                "is_read": read,
-            },
-            self.memory_limit,
-            checkpoints=self.journals.checkpoint is not None,
-            n_workers=ThreadEngine(self.n_jobs).n_workers,
-        )
+        return {
+            "n_latents": n_latents,
+            "n_parameters": n_latents * (widths[0] + widths[-1] + 3) + widths[-1],
+            "n_moments": len(self.solver.moment_names),
+            "n_batch": n_batch,
+            "width": sum(widths),
+            "l0": self.l0,
+            "itemsize": itemsize,
+            "n_rows": n_rows,
+            "is_read": read,
+        }
 
 
 def _finite(sample: list[FloatArray]) -> list[FloatArray]:

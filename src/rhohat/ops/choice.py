@@ -115,6 +115,10 @@ def chain_passes_of(sizes: Sequence[int], activations: Sequence[str], loss: str)
 
 def code_ops_of(ops: Ops) -> CodeOps:
     """Return the primitives of sparse codes that belong to others: compiled ones to compiled ones."""
+    if ops.library == "torch":
+        from rhohat.ops import torch_code_ops
+
+        return torch_code_ops.TorchCodeOps(products=getattr(ops, "products", "exact"))
     if ops == NUMPY:
         return CodeOps()
     from rhohat.ops.compiled_code_ops import CompiledCodeOps

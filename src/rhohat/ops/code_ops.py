@@ -7,13 +7,14 @@ weights have a row for each latent, so that everything that belongs to a latent 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from rhohat.common.arrays import FloatArray
+from rhohat.ops.code_numbers import CodeNumbers
+from rhohat.ops.codes import ByLatent, Codes, joined, largest_of_rows
 
 __all__ = ["ByLatent", "CodeOps", "Codes", "joined", "largest_of_rows"]
 
@@ -21,75 +22,24 @@ _ROWS = 128  # rows whose pre-activations are held at a time
 _ENTRIES = 2048  # entries of a code whose weights are copied at a time
 
 
-class Codes(NamedTuple):
-    """Sparse codes of some rows, sorted by row and then by latent.
-
-    Attributes
-    ----------
-    starts : array of shape (n_rows + 1,)
-        Where each row begins in the other arrays, and then the number of entries.
-    latents : array of shape (n_entries,)
-        Number of the latent of each entry.
-    values : array of shape (n_entries,)
-        Value of each entry.
-    """
-
-    starts: NDArray[np.int64]
-    latents: NDArray[np.int32]
-    values: FloatArray
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(self.starts) - 1
-
-    @property
-    def rows(self) -> NDArray[np.intp]:
-        """Number of the row of each entry, of shape (n_entries,)."""
-        return np.repeat(np.arange(self.n_rows), np.diff(self.starts))
-
-    def of_rows(self, rows: slice) -> Codes:
-        """Return the codes of successive rows, as views of these arrays where that is possible."""
-        starts = self.starts[rows.start : rows.stop + 1]
-        entries = slice(int(starts[0]), int(starts[-1]))
-        return Codes(starts - starts[0], self.latents[entries], self.values[entries])
-
-    def where(self, chosen: NDArray[np.bool_]) -> Codes:
-        """Return codes with the chosen entries only; `chosen` has the shape (n_entries,)."""
-        before = np.concatenate([[0], np.cumsum(chosen)])
-        return Codes(before[self.starts], self.latents[chosen], self.values[chosen])
-
-    def as_matrix(self, n_latents: int) -> sparse.csr_array:
-        """Return the codes as a sparse matrix of shape (n_rows, n_latents)."""
-        return sparse.csr_array((self.values, self.latents, self.starts), shape=(self.n_rows, n_latents))
-
-
-class ByLatent(NamedTuple):
-    """The entries of codes sorted by latent, and then by row.
-
-    Attributes
-    ----------
-    starts : array of shape (n_latents + 1,)
-        Where each latent begins in the other arrays, and then the number of entries.
-    rows : array of shape (n_entries,)
-        Number of the row of each entry.
-    entries : array of shape (n_entries,)
-        Place of each entry in the codes.
-    """
-
-    starts: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    entries: NDArray[np.int32]
-
-
-class CodeOps:
+class CodeOps(CodeNumbers):
     """Primitives of sparse codes, computed by NumPy and SciPy; these are the reference."""
 
     name = "numpy"
 
+    #: Whether a good guess of a floor makes `largest` faster.
+    makes_use_of_floor = True
+
+    #: Whether `largest` returns k entries of every row, with 0 in place of those that are not positive.
+    pads_with_zeros = False
+
     def row_parts(self, n_rows: int, n_workers: int) -> list[slice]:
         """Return how rows are shared among threads; for these primitives, the parts depend on their number alone."""
         return [slice(start, min(start + _ROWS, n_rows)) for start in range(0, n_rows, _ROWS)]
+
+    def rows_at_once(self, n_rows: int, n_numbers: int) -> int:
+        """Return how many rows with so many numbers are computed at a time; `n_rows`, unless a device has more room."""
+        return n_rows
 
     def collect(self, X: FloatArray, W: FloatArray, bias: FloatArray, thresholds: FloatArray) -> Codes:
         """Return the numbers of X Wᵀ + bias that exceed the threshold of their latent.
@@ -213,6 +163,11 @@ class CodeOps:
         )
         out[:] = matrix @ vectors
 
+    def decode(self, codes: Codes, W: FloatArray) -> FloatArray:
+        """Return the product of codes and a matrix of shape (n_latents, n_features)."""
+        made: FloatArray = codes.as_matrix(len(W)) @ W
+        return made
+
     def project_off_rows(self, gradient: FloatArray, W: FloatArray) -> None:
         """Subtract from each row of a gradient its part along the row of W, which has norm 1, in place."""
         gradient -= np.einsum("ij,ij->i", gradient, W)[:, None] * W
@@ -226,29 +181,6 @@ class CodeOps:
         """Yield X Wᵀ + bias for some rows at a time."""
         for rows in self.row_parts(len(X), 1):
             yield X[rows] @ W.T + bias
-
-
-def joined(parts: list[Codes]) -> Codes:
-    """Return the codes of successive parts of the rows as one."""
-    if len(parts) == 1:
-        return parts[0]
-    counts = np.concatenate([np.diff(part.starts) for part in parts])
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return Codes(
-        starts, np.concatenate([part.latents for part in parts]), np.concatenate([part.values for part in parts])
-    )
-
-
-def largest_of_rows(a: FloatArray, k: int) -> NDArray[np.bool_]:
-    """Return which numbers are among the k largest of their row; of equal ones, the first are."""
-    if k >= a.shape[1]:
-        return np.ones(a.shape, bool)
-    least = np.partition(a, a.shape[1] - k, axis=1)[:, a.shape[1] - k, None]
-    chosen = a > least
-    n_equal = k - chosen.sum(1, keepdims=True)
-    equal = a == least
-    chosen |= equal & (np.cumsum(equal, axis=1) <= n_equal)
-    return chosen
 
 
 def _entries(a: FloatArray, chosen: NDArray[np.bool_]) -> Codes:

@@ -12,7 +12,9 @@ import torch
 from rhohat.common.extras import import_extra
 from rhohat.ops import torch_codes as plain
 from rhohat.ops.code_ops import ByLatent, CodeOps, Codes
+from rhohat.ops.torch_code_numbers import TorchCodeNumbers, codes_of, starts_of
 from rhohat.ops.torch_learning import AdamStep, LearnedRows, take_step
+from rhohat.ops.torch_ops import PRODUCTS
 
 __all__ = ["TorchCodeOps"]
 
@@ -23,7 +25,7 @@ _LONG = 256  # entries of a latent that a kernel adds up one after another, at l
 _MOST_IN_REGISTERS = 8192  # numbers of a row of weights that one program of a kernel holds
 
 
-class TorchCodeOps(CodeOps):
+class TorchCodeOps(TorchCodeNumbers, CodeOps):
     """Primitives of sparse codes for tensors; they agree with `CodeOps` up to rounding, but for what `largest` says.
 
     All arrays are tensors on one device: in `Codes` and `ByLatent`, `starts` is of int64 and the numbers of rows,
@@ -38,7 +40,7 @@ class TorchCodeOps(CodeOps):
     budget : int, default=2**30
         Bytes that an array of (rows, latents), or one of (entries, features), takes at most; batches of more rows are
         computed some rows at a time, at least one.
-    products : {"float32", "tf32", "bfloat16"}, default="float32"
+    products : {"exact", "tf32", "bfloat16"}, default="exact"
         In what float32 numbers are multiplied by the encoder. With "bfloat16" their products are rounded to it after
         they are summed in float32; "tf32" makes a difference on CUDA devices only. Products of float64 stay float64.
 
@@ -49,16 +51,18 @@ class TorchCodeOps(CodeOps):
     """
 
     name = "torch"
+    makes_use_of_floor = False
+    pads_with_zeros = True
 
     def __init__(
         self,
         *,
         kernels: bool | None = None,
         budget: int = 2**30,
-        products: Literal["float32", "tf32", "bfloat16"] = "float32",
+        products: Literal["exact", "tf32", "bfloat16"] = "exact",
     ) -> None:
-        if products not in ("float32", "tf32", "bfloat16"):
-            raise ValueError(f"products must be 'float32', 'tf32' or 'bfloat16', not {products!r}.")
+        if products not in PRODUCTS:
+            raise ValueError(f"products must be one of {PRODUCTS}; got {products!r}.")
         if budget < 1:
             raise ValueError(f"budget must be a positive number of bytes, not {budget}.")
         self.kernels, self.budget, self.products = kernels, budget, products
@@ -67,6 +71,10 @@ class TorchCodeOps(CodeOps):
         """Return all rows as one part: a device shares them among its own threads."""
         return [slice(0, n_rows)]
 
+    def rows_at_once(self, n_rows: int, n_numbers: int) -> int:
+        """Return how many rows of so many numbers fit into the budget while their largest are found."""
+        return max(1, self.budget // (_BYTES_OF_SELECTION * max(1, n_numbers)))
+
     def collect(self, X: Tensor, W: Tensor, bias: Tensor, thresholds: Tensor) -> Codes:
         """See `CodeOps.collect`. The host waits for the number of entries."""
         kernels = self._kernels("collecting", X)
@@ -74,7 +82,7 @@ class TorchCodeOps(CodeOps):
         for _, a in self._products(X, W, bias, bytes_of_each=0 if kernels else 2 * X.itemsize + 17):
             parts.append((kernels or plain).collect(a, thresholds, X.dtype))
         counts, latents, values = (torch.cat(one) for one in zip(*parts, strict=True))
-        return _codes(_starts(counts), latents, values)
+        return codes_of(starts_of(counts), latents, values)
 
     def largest(self, X: Tensor, W: Tensor, bias: Tensor, k: int, floor: float = 0.0) -> Codes:
         """Return, for each row, the k largest numbers of X Wᵀ + bias, with 0 in place of those that are not positive.
@@ -89,7 +97,7 @@ class TorchCodeOps(CodeOps):
         kernels = self._kernels("largest", X)
         for rows, a in self._products(X, W, bias, bytes_of_each=0 if kernels else _BYTES_OF_SELECTION):
             (kernels or plain).keep_largest(a, k, latents[rows], values[rows])
-        return _codes(torch.arange(n_rows + 1, device=X.device) * k, latents.view(-1), values.view(-1))
+        return codes_of(torch.arange(n_rows + 1, device=X.device) * k, latents.view(-1), values.view(-1))
 
     def residuals(
         self,
@@ -145,23 +153,13 @@ class TorchCodeOps(CodeOps):
         entries: Any = by_latent.entries
         plain.sum_multiples(starts, by_latent.rows, factors[entries], vectors, out, self.budget)
 
-    def sums_of_latents(self, by_latent: ByLatent, numbers: Tensor) -> Tensor:
-        """Return the sum of numbers that belong to entries, for each latent.
-
-        Parameters
-        ----------
-        by_latent : ByLatent
-        numbers : tensor of shape (n_entries,)
-            In the order of the codes.
-
-        Returns
-        -------
-        tensor of shape (n_latents,)
-            In float64, or in float32 on devices that have no float64.
-        """
-        entries: Any = by_latent.entries
-        dtype = torch.float32 if numbers.device.type == "mps" else torch.float64
-        return plain.segment_sums(numbers[entries].to(dtype)[:, None], by_latent.starts)[:, 0]
+    def decode(self, codes: Codes, W: Tensor) -> Tensor:
+        """See `CodeOps.decode`."""
+        made = torch.empty((codes.n_rows, W.shape[1]), dtype=W.dtype, device=W.device)
+        latents: Any = codes.latents
+        order: Any = torch.arange(len(latents), dtype=torch.int32, device=W.device)
+        self.gather(ByLatent(codes.starts, latents, order), slice(0, codes.n_rows), codes.values, W, made)
+        return made
 
     def learn(
         self,
@@ -238,18 +236,6 @@ class TorchCodeOps(CodeOps):
         while len(by_latent.rows) // chunk * like.shape[1] * like.itemsize > self.budget:
             chunk *= 2
         return chunk
-
-
-def _codes(*arrays: Any) -> Codes:
-    """Return codes whose arrays are tensors."""
-    return Codes(*arrays)
-
-
-def _starts(counts: Tensor) -> Any:
-    """Return where each row begins, and then the number of entries."""
-    starts = torch.zeros(len(counts) + 1, dtype=torch.int64, device=counts.device)
-    torch.cumsum(counts, 0, out=starts[1:])
-    return starts
 
 
 @contextmanager

@@ -13,6 +13,7 @@ __all__ = [
     "decode",
     "differentiate",
     "keep_largest",
+    "largest_of_rows",
     "rows_of_entries",
     "segment_sums",
     "sum_multiples",
@@ -48,16 +49,22 @@ def keep_largest(a: Tensor, k: int, latents: Tensor, values: Tensor) -> None:
         Overwritten.
     """
     positive = torch.where(a > 0, a, torch.zeros_like(a))
-    least = torch.topk(positive, k, dim=1).values[:, -1:]
-    chosen, equal = positive > least, positive == least
-    n_equal = k - chosen.sum(1, keepdim=True)
-    chosen |= equal & (torch.cumsum(equal, 1, dtype=torch.int32) <= n_equal)
+    chosen = largest_of_rows(positive, k)
     # What is not chosen goes to a place beside those that are kept.
     places = torch.where(chosen, torch.cumsum(chosen, 1) - 1, k)
     columns = torch.arange(a.shape[1], dtype=torch.int32, device=a.device).expand_as(a)
     for source, kept in ((columns, latents), (positive.to(values.dtype), values)):
         room = torch.empty((len(a), k + 1), dtype=kept.dtype, device=a.device)
         kept.copy_(room.scatter_(1, places, source)[:, :k])
+
+
+def largest_of_rows(a: Tensor, k: int) -> Tensor:
+    """Return which numbers are among the k largest of their row, at least one; of equal ones, the first are."""
+    least = torch.topk(a, min(k, a.shape[1]), dim=1).values[:, -1:]
+    chosen, equal = a > least, a == least
+    n_equal = k - chosen.sum(1, keepdim=True)
+    chosen |= equal & (torch.cumsum(equal, 1, dtype=torch.int32) <= n_equal)
+    return chosen
 
 
 def decode(

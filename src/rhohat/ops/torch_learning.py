@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["AdamStep", "LearnedRows", "scalar", "take_step"]
+__all__ = ["AdamStep", "LearnedRows", "complete", "scalar", "take_step"]
 
 Tensor = Any
 
@@ -80,6 +80,19 @@ def scalar(value: float | Tensor, like: Tensor) -> Tensor:
     return torch.full((), value, dtype=like.dtype, device=like.device)
 
 
+def complete(rows: LearnedRows, latents: slice, gradient: Tensor) -> None:
+    """Add to the gradient of some latents what is beside the sums over the entries, and project it, in place."""
+    weights = rows.weights[latents]
+    if rows.multiples is not None:
+        gradient += rows.multiples[latents, None].to(gradient.dtype) * weights
+    if rows.extra is not None and rows.extra_of is not None:
+        numbers = rows.extra_of[latents].long()
+        there = rows.extra[numbers.clamp(min=0)].to(gradient.dtype)
+        gradient += torch.where((numbers >= 0)[:, None], there, torch.zeros_like(there))
+    if rows.on_sphere:
+        gradient -= (gradient * weights).sum(1, keepdim=True) * weights
+
+
 def take_step(rows: LearnedRows, latents: slice, gradient: Tensor, step: AdamStep, finite: Tensor | None) -> None:
     """Take a step for some latents.
 
@@ -94,16 +107,9 @@ def take_step(rows: LearnedRows, latents: slice, gradient: Tensor, step: AdamSte
     finite : tensor of shape (), bool, or None
         Nothing is changed where this is false.
     """
+    complete(rows, latents, gradient)
     old = [array[latents] for array in (rows.weights, rows.sums, rows.sums_of_squares)]
     weights = old[0]
-    if rows.multiples is not None:
-        gradient += rows.multiples[latents, None].to(gradient.dtype) * weights
-    if rows.extra is not None and rows.extra_of is not None:
-        numbers = rows.extra_of[latents].long()
-        there = rows.extra[numbers.clamp(min=0)].to(gradient.dtype)
-        gradient += torch.where((numbers >= 0)[:, None], there, torch.zeros_like(there))
-    if rows.on_sphere:
-        gradient -= (gradient * weights).sum(1, keepdim=True) * weights
     sums = old[1] * step.betas[0] + gradient
     squares = old[2] * step.betas[1] + gradient * gradient
     moved = weights - scalar(step.rate, weights) * sums / (squares.sqrt() + scalar(step.epsilon, weights))

@@ -75,14 +75,15 @@ class Adam(MiniBatchSolver):
         learning_rate: float,
         step: int,
     ) -> None:
-        # The moments are kept as the sums m / (1 − β₁) and v / (1 − β₂), which saves two passes over each of them.
+        rate, epsilon = self._rate_and_epsilon(learning_rate, step)
+        sums, betas = (moments[0], moments[1]), (self.beta_1, self.beta_2)
+        self.ops.adam_step(theta, gradient, sums, scratch, betas=betas, rate=rate, epsilon=epsilon)
+
+    def _rate_and_epsilon(self, learning_rate: float, step: int) -> tuple[float, float]:
+        """Return the learning rate and ε of a step for moments that are sums; steps count from 1.
+
+        The moments are kept as the sums m / (1 − β₁) and v / (1 − β₂), which saves two passes over each of them.
+        """
         root = math.sqrt((1 - self.beta_2) / (1 - self.beta_2**step))  # √v̂ = root √(sum of squares)
-        self.ops.adam_step(
-            theta,
-            gradient,
-            (moments[0], moments[1]),
-            scratch,
-            betas=(self.beta_1, self.beta_2),
-            rate=learning_rate / root * (1 - self.beta_1) / (1 - self.beta_1**step),
-            epsilon=self.epsilon / root,
-        )
+        rate = learning_rate / root * (1 - self.beta_1) / (1 - self.beta_1**step)
+        return rate, self.epsilon / root

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.dictionaries.parameters import Parameters
-from rhohat.ops.code_ops import CodeOps, Codes
+from rhohat.ops import ops_of
+from rhohat.ops.code_ops import ByLatent, CodeOps, Codes
 
-__all__ = ["PullBack", "Selection", "equal_thresholds", "sums_of_latents"]
+__all__ = ["PullBack", "Selection", "Sums", "equal_thresholds"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class PullBack:
     ----------
     pre_activations : array of shape (n_entries,)
         Derivative of J by the product of the input and the encoder, at each entry.
-    penalty : float
+    penalty : number
         Value of the penalty, a mean over rows.
     bias : array of shape (n_latents,) or None
         Derivative by the encoder's bias; None if it is the sum of `pre_activations` for each latent.
@@ -35,14 +36,38 @@ class PullBack:
     """
 
     pre_activations: FloatArray
-    penalty: float = 0.0
+    penalty: Any = 0.0
     bias: FloatArray | None = None
     decoder_multiples: FloatArray | None = None
     of_latents: dict[str, FloatArray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Sums:
+    """How numbers that belong to the entries of a batch are added up.
+
+    Attributes
+    ----------
+    ops : CodeOps
+    codes : Codes
+    by_latent : ByLatent
+        The entries of the codes, sorted by latent.
+    """
+
+    ops: CodeOps
+    codes: Codes
+    by_latent: ByLatent
+
+    def of_latents(self, numbers: FloatArray) -> FloatArray:
+        """Return the sum for each latent, in float64."""
+        return self.ops.sums_of_latents(self.codes, self.by_latent, numbers)
+
+
 class Selection(ABC):
     """Base class of selections.
+
+    Numbers that are asked of `CodeOps` are floats on the host, and arrays without axes on a device, which is not waited
+    for. Formulas are written for both, with functions that NumPy and PyTorch share.
 
     Attributes
     ----------
@@ -61,7 +86,7 @@ class Selection(ABC):
         return np.array([n_latents])
 
     @abstractmethod
-    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return the entries of interest of some rows, with their pre-activations.
 
         Parameters
@@ -70,19 +95,19 @@ class Selection(ABC):
         X : array of shape (n_rows, n_features)
             The encoder's input x̃.
         parameters : Parameters
-        floor : float
+        floor : number
             A guess that makes the search faster; see `next_floor`.
         """
 
-    def choose(self, codes: Codes, floor: float) -> Codes | None:
+    def choose(self, ops: CodeOps, codes: Codes, floor: Any) -> Codes | None:
         """Return the entries that are chosen among those of a whole batch, or None if the floor was too high, not 0."""
         return codes
 
-    def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> float:
+    def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> Any:
         """Return a guess for the first batch, made on some of its rows."""
         return 0.0
 
-    def next_floor(self, codes: Codes) -> float:
+    def next_floor(self, ops: CodeOps, codes: Codes) -> Any:
         """Return a guess for the next batch, made by what was chosen in this one."""
         return 0.0
 
@@ -101,7 +126,8 @@ class Selection(ABC):
         activations: FloatArray,
         derivatives: FloatArray,
         parameters: Parameters,
-        weight: float,
+        weight: Any,
+        sums: Sums,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
         """Return what passes back through the selection.
@@ -115,8 +141,10 @@ class Selection(ABC):
         derivatives : array of shape (n_entries,)
             Derivative of the loss by the activations.
         parameters : Parameters
-        weight : float
+        weight : number
             Weight λ of the penalty.
+        sums : Sums
+            How numbers that belong to the entries are added up.
         of_gate : array of shape (n_entries,), default=None
             Derivative of the second reconstruction's error by what `gate` returned.
         """
@@ -138,17 +166,13 @@ class Selection(ABC):
     def constrain(self, parameters: Parameters) -> None:  # noqa: B027 - most selections have none to change
         """Change the selection's own parameters in place where an update has made them impossible."""
 
-    def smallest_kept(self, codes: Codes) -> float | None:
+    def smallest_kept(self, ops: CodeOps, codes: Codes) -> Any:
         """Return the smallest activation of a batch, for selections whose threshold is averaged; otherwise None."""
         return None
 
 
-def equal_thresholds(parameters: Parameters, threshold: float) -> FloatArray:
+def equal_thresholds(parameters: Parameters, threshold: Any) -> FloatArray:
     """Return the same threshold for every latent."""
-    return np.full(len(parameters.encoder), threshold, parameters.encoder.dtype)
-
-
-def sums_of_latents(codes: Codes, numbers: FloatArray, n_latents: int) -> FloatArray:
-    """Return the sum of numbers that belong to entries, for each latent, in float64."""
-    sums: Any = np.bincount(codes.latents, weights=numbers, minlength=n_latents)
-    return np.asarray(sums, np.float64)
+    thresholds: FloatArray = ops_of(parameters.encoder_bias).xp.zeros_like(parameters.encoder_bias)
+    thresholds += threshold
+    return thresholds

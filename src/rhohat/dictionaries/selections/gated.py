@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.dictionaries.parameters import Parameters
-from rhohat.dictionaries.selections.base import PullBack, Selection, equal_thresholds, sums_of_latents
+from rhohat.dictionaries.selections.base import PullBack, Selection, Sums, equal_thresholds
+from rhohat.ops import ops_of
 from rhohat.ops.code_ops import CodeOps, Codes
 
 __all__ = ["Gated"]
@@ -34,15 +35,17 @@ class Gated(Selection):
         """See `Selection.initial`."""
         return {name: np.zeros(n_latents) for name in self.names}
 
-    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return all entries whose gate is open, with π + b_enc."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, equal_thresholds(parameters, 0.0))
 
     def activations(self, codes: Codes, parameters: Parameters) -> FloatArray:
         """Return max(0, exp(r) π + b)."""
-        scale = np.exp(parameters.of_latents["log_scale"])[codes.latents]
+        xp = ops_of(codes.values).xp
+        scale = xp.exp(parameters.of_latents["log_scale"])[codes.latents]
         products = codes.values - parameters.encoder_bias[codes.latents]
-        return np.maximum(scale * products + parameters.of_latents["magnitude_bias"][codes.latents], 0)
+        activations: FloatArray = scale * products + parameters.of_latents["magnitude_bias"][codes.latents]
+        return xp.clip(activations, 0, None, out=activations)
 
     def gate(self, codes: Codes) -> FloatArray | None:
         """Return max(0, π + b_enc), which is positive at these entries."""
@@ -54,23 +57,24 @@ class Gated(Selection):
         activations: FloatArray,
         derivatives: FloatArray,
         parameters: Parameters,
-        weight: float,
+        weight: Any,
+        sums: Sums,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
         """See `Selection.pull_back`."""
         assert of_gate is not None
-        n_latents, each = len(parameters.encoder), weight / codes.n_rows
-        of_magnitude = np.where(activations > 0, derivatives, 0)
-        through_scale = of_magnitude * np.exp(parameters.of_latents["log_scale"])[codes.latents]
-        of_gate = of_gate + of_gate.dtype.type(each)
+        xp, each = ops_of(codes.values).xp, weight / codes.n_rows
+        of_magnitude = xp.where(activations > 0, derivatives, 0)
+        through_scale = of_magnitude * xp.exp(parameters.of_latents["log_scale"])[codes.latents]
+        of_gate = of_gate + each
         products = codes.values - parameters.encoder_bias[codes.latents]
         return PullBack(
             through_scale + of_gate,
-            each * float(codes.values.sum(dtype=np.float64)),
-            bias=sums_of_latents(codes, of_gate, n_latents),
+            each * sums.ops.total(codes.values),
+            bias=sums.of_latents(of_gate),
             of_latents={
-                "log_scale": sums_of_latents(codes, through_scale * products, n_latents),
-                "magnitude_bias": sums_of_latents(codes, of_magnitude, n_latents),
+                "log_scale": sums.of_latents(through_scale * products),
+                "magnitude_bias": sums.of_latents(of_magnitude),
             },
         )
 
@@ -78,4 +82,4 @@ class Gated(Selection):
         """See `Selection.encode`."""
         codes = self.find(ops, X, parameters, 0.0)
         codes = codes._replace(values=self.activations(codes, parameters))
-        return codes.where(codes.values > 0)
+        return ops.positive(codes)

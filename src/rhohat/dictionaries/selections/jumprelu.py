@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.dictionaries.parameters import Parameters
-from rhohat.dictionaries.selections.base import PullBack, Selection, sums_of_latents
+from rhohat.dictionaries.selections.base import PullBack, Selection, Sums
+from rhohat.ops import ops_of
 from rhohat.ops.code_ops import CodeOps, Codes
 
 __all__ = ["JumpReLU"]
@@ -40,14 +41,16 @@ class JumpReLU(Selection):
         """See `Selection.initial`."""
         return {"threshold": np.full(n_latents, self.threshold)}
 
-    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return all pre-activations above a threshold, or so near to it that they change it."""
-        lowest = parameters.of_latents["threshold"] - parameters.encoder.dtype.type(self.bandwidth / 2)
+        lowest = parameters.of_latents["threshold"] - float(self.bandwidth) / 2
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, lowest)
 
     def activations(self, codes: Codes, parameters: Parameters) -> FloatArray:
         """Return the pre-activations above their thresholds, and 0 for the others."""
-        return np.where(codes.values > parameters.of_latents["threshold"][codes.latents], codes.values, 0)
+        active = codes.values > parameters.of_latents["threshold"][codes.latents]
+        activations: FloatArray = ops_of(codes.values).xp.where(active, codes.values, 0)
+        return activations
 
     def pull_back(
         self,
@@ -55,26 +58,27 @@ class JumpReLU(Selection):
         activations: FloatArray,
         derivatives: FloatArray,
         parameters: Parameters,
-        weight: float,
+        weight: Any,
+        sums: Sums,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
         """See `Selection.pull_back`."""
-        thresholds, n_latents = parameters.of_latents["threshold"], len(parameters.encoder)
+        xp, thresholds = ops_of(codes.values).xp, parameters.of_latents["threshold"]
         above = codes.values - thresholds[codes.latents]
-        active, near = above > 0, np.abs(above) < self.bandwidth / 2
-        l0 = np.count_nonzero(active) / codes.n_rows
+        active, near = above > 0, xp.abs(above) < self.bandwidth / 2
+        l0 = sums.ops.count(active) / codes.n_rows
         penalty, each = weight * l0, weight / codes.n_rows
         if self.target_l0 is not None:
             excess = l0 / self.target_l0 - 1
             penalty, each = weight * excess**2, 2 * weight * excess / self.target_l0 / codes.n_rows
-        near_sums = sums_of_latents(codes, np.where(near, derivatives, 0), n_latents)
-        counts = np.bincount(codes.latents[near], minlength=n_latents)
+        near_sums, counts = sums.of_latents(xp.where(near, derivatives, 0)), sums.of_latents(near)
         gradient = -(thresholds * near_sums + each * counts) / self.bandwidth
-        return PullBack(np.where(active, derivatives, 0), float(penalty), of_latents={"threshold": gradient})
+        return PullBack(xp.where(active, derivatives, 0), sums.ops.number(penalty), of_latents={"threshold": gradient})
 
     def constrain(self, parameters: Parameters) -> None:
         """Replace negative thresholds by 0, so that no active latent is negative."""
-        np.maximum(parameters.of_latents["threshold"], 0, out=parameters.of_latents["threshold"])
+        thresholds = parameters.of_latents["threshold"]
+        ops_of(thresholds).xp.clip(thresholds, 0, None, out=thresholds)
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
         """See `Selection.encode`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from rhohat.common.arrays import FloatArray
 from rhohat.dictionaries.parameters import Parameters
-from rhohat.dictionaries.selections.base import PullBack, Selection, equal_thresholds, sums_of_latents
+from rhohat.dictionaries.selections.base import PullBack, Selection, Sums, equal_thresholds
+from rhohat.ops import ops_of
 from rhohat.ops.code_ops import CodeOps, Codes
 
 __all__ = ["L1"]
@@ -23,7 +23,7 @@ class L1(Selection):
     Conerly, T. et al. (2024). Update on how we train SAEs. Transformer Circuits Thread, April update.
     """
 
-    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return all positive pre-activations."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, equal_thresholds(parameters, 0.0))
 
@@ -33,18 +33,19 @@ class L1(Selection):
         activations: FloatArray,
         derivatives: FloatArray,
         parameters: Parameters,
-        weight: float,
+        weight: Any,
+        sums: Sums,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
         """See `Selection.pull_back`."""
         decoder, each = parameters.decoder, weight / codes.n_rows
-        norms = np.sqrt(np.einsum("ij,ij->i", decoder, decoder))
-        sums = sums_of_latents(codes, activations, len(decoder))
-        multiples = each * np.divide(sums, norms, out=np.zeros_like(norms), where=norms > 0, casting="same_kind")
-        penalty = each * float(sums @ norms)
-        return PullBack(
-            derivatives + (each * norms)[codes.latents].astype(derivatives.dtype), penalty, decoder_multiples=multiples
-        )
+        ops = ops_of(decoder)
+        norms = ops.xp.sqrt(ops.xp.einsum("ij,ij->i", decoder, decoder))
+        total = sums.of_latents(activations)
+        quotients = ops.xp.where(norms > 0, total / ops.xp.where(norms > 0, norms, 1), 0)
+        multiples = each * ops.asarray(quotients, ops.dtype_of(norms))
+        penalty = each * sums.ops.number(total @ ops.asarray(norms, ops.dtype_of(total)))
+        return PullBack(derivatives + (each * norms)[codes.latents], penalty, decoder_multiples=multiples)
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
         """See `Selection.encode`."""

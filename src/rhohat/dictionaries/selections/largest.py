@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
 from rhohat.dictionaries.parameters import Parameters
-from rhohat.dictionaries.selections.base import PullBack, Selection, equal_thresholds
+from rhohat.dictionaries.selections.base import PullBack, Selection, Sums, equal_thresholds
+from rhohat.ops import ops_of
 from rhohat.ops.code_ops import CodeOps, Codes
 
 __all__ = ["BatchTopK", "Matryoshka", "TopK"]
@@ -28,16 +30,18 @@ class TopK(Selection):
 
     k: int
 
-    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return the k largest pre-activations of each row that are positive."""
         return ops.largest(X, parameters.encoder, parameters.encoder_bias, self.k, floor)
 
-    def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> float:
+    def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> Any:
         """Return a guess made on some of the rows."""
-        return self.next_floor(self.find(ops, _some(X), parameters, 0.0))
+        return self.next_floor(ops, self.find(ops, _some(X), parameters, 0.0)) if ops.makes_use_of_floor else 0.0
 
-    def next_floor(self, codes: Codes) -> float:
+    def next_floor(self, ops: CodeOps, codes: Codes) -> Any:
         """Return a number that the k-th largest pre-activation exceeds in nearly all rows."""
+        if not ops.makes_use_of_floor:
+            return 0.0
         counts = np.diff(codes.starts)
         if len(codes.values) == 0 or (counts < self.k).mean() > 0.01:
             return 0.0
@@ -50,10 +54,13 @@ class TopK(Selection):
         activations: FloatArray,
         derivatives: FloatArray,
         parameters: Parameters,
-        weight: float,
+        weight: Any,
+        sums: Sums,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
         """See `Selection.pull_back`."""
+        if sums.ops.pads_with_zeros:  # what stands in place of an entry has no effect
+            derivatives = ops_of(derivatives).xp.where(codes.values > 0, derivatives, 0)
         return PullBack(derivatives)
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:
@@ -74,35 +81,31 @@ class BatchTopK(Selection):
 
     k: float
 
-    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: float) -> Codes:
+    def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return all pre-activations above the floor."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, equal_thresholds(parameters, floor))
 
-    def choose(self, codes: Codes, floor: float) -> Codes | None:
+    def choose(self, ops: CodeOps, codes: Codes, floor: Any) -> Codes | None:
         """Return the largest entries of the batch, the first of equal ones; None if the floor left too few."""
         n_kept = max(1, round(self.k * codes.n_rows))
         if len(codes.values) <= n_kept:
             return codes if floor == 0 or len(codes.values) == n_kept else None
-        least = np.partition(codes.values, len(codes.values) - n_kept)[len(codes.values) - n_kept]
-        chosen = codes.values > least
-        equal = np.flatnonzero(codes.values == least)
-        chosen[equal[: n_kept - np.count_nonzero(chosen)]] = True
-        return codes.where(chosen)
+        return ops.largest_of_all(codes, n_kept)
 
-    def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> float:
+    def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> Any:
         """Return a floor, estimated from some rows, that 1.5 times as many pre-activations exceed as will be kept."""
         some = _some(X)
         found = self.find(ops, some, parameters, 0.0).values
         n_kept = max(1, round(1.5 * self.k * len(some)))
-        return float(np.partition(found, len(found) - n_kept)[len(found) - n_kept]) if len(found) > n_kept else 0.0
+        return ops.nth_largest(found, n_kept) if len(found) > n_kept else 0.0
 
-    def next_floor(self, codes: Codes) -> float:
+    def next_floor(self, ops: CodeOps, codes: Codes) -> Any:
         """Return a number somewhat below the smallest activation that was kept."""
-        return 0.92 * float(codes.values.min()) if len(codes.values) else 0.0
+        return 0.92 * ops.number(codes.values.min()) if len(codes.values) else 0.0
 
-    def smallest_kept(self, codes: Codes) -> float | None:
+    def smallest_kept(self, ops: CodeOps, codes: Codes) -> Any:
         """Return the smallest activation that was kept, or None if none was."""
-        return float(codes.values.min()) if len(codes.values) else None
+        return ops.number(codes.values.min()) if len(codes.values) else None
 
     def pull_back(
         self,
@@ -110,7 +113,8 @@ class BatchTopK(Selection):
         activations: FloatArray,
         derivatives: FloatArray,
         parameters: Parameters,
-        weight: float,
+        weight: Any,
+        sums: Sums,
         of_gate: FloatArray | None = None,
     ) -> PullBack:
         """See `Selection.pull_back`."""
@@ -140,4 +144,5 @@ class Matryoshka(BatchTopK):
 
 def _some(X: FloatArray) -> FloatArray:
     """Return some of the rows, evenly spaced."""
-    return np.ascontiguousarray(X[:: max(1, len(X) // _FEWEST_AT_ONCE)])
+    some = X[:: max(1, len(X) // _FEWEST_AT_ONCE)]
+    return ops_of(X).copy(some)

@@ -1,0 +1,78 @@
+"""What the fit of a dictionary will hold on a device, and what is said where a device has too little memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rhohat.common.words import Sentence, Setting
+from rhohat.engines import TorchEngine
+from rhohat.fitting.memory import show_bytes
+
+__all__ = ["explaining_memory_of_device", "plan_memory_of_device"]
+
+_ENTRY_BYTES = 48  # bytes of an active latent of a row, in codes, their derivatives, and both orders of them
+_BUDGET = 2**30  # largest array of (rows, latents), see `TorchCodeOps`
+
+
+def plan_memory_of_device(sizes: Mapping[str, Any], engine: TorchEngine) -> tuple[tuple[str, int], ...]:
+    """Return what the fit of a dictionary will hold on a device, beside rows that stay there: names and bytes.
+
+    Parameters
+    ----------
+    sizes : mapping
+        See `plan_dictionary_memory`.
+    engine : TorchEngine
+    """
+    itemsize, n_batch = engine.dtype.itemsize, sizes["n_batch"]
+    theta = itemsize * sizes["n_parameters"]
+    pre_activations = min(_BUDGET, 2 * itemsize * n_batch * sizes["n_latents"])
+    return (
+        ("parameters", theta),
+        (f"moments of the solver, {sizes['n_moments']} for each parameter", sizes["n_moments"] * theta),
+        ("two batches and residuals", 6 * itemsize * n_batch * sizes["width"]),
+        ("pre-activations of some rows", pre_activations),
+        ("sparse codes and their derivatives", int(_ENTRY_BYTES * n_batch * sizes["l0"])),
+    )
+
+
+@contextmanager
+def explaining_memory_of_device(sizes: Mapping[str, Any], engine: TorchEngine | None, *, shown: bool) -> Iterator[None]:
+    """Context manager that says what to lower where a device has too little memory.
+
+    Parameters
+    ----------
+    sizes : mapping
+        See `plan_dictionary_memory`.
+    engine : TorchEngine or None
+        None stands for the host, of which nothing is said.
+    shown : bool
+        Whether the plan is printed to standard error.
+
+    Raises
+    ------
+    MemoryError
+        If PyTorch finds too little memory on the device.
+    """
+    if engine is None:
+        yield
+        return
+    import torch
+
+    parts = plan_memory_of_device(sizes, engine)
+    total = sum(n_bytes for _, n_bytes in parts)
+    if shown:
+        listed = "; ".join(f"{name}: {show_bytes(n_bytes)}" for name, n_bytes in parts)
+        print(f"memory on the device, beside rows that stay there: {show_bytes(total)} ({listed})", file=sys.stderr)
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        message = Sentence(
+            f"the device {engine.device!r} has too little memory: a step was planned to hold {show_bytes(total)} there,"
+            f" in batches of {sizes['n_batch']:,} rows with {sizes['n_latents']:,} latents. Lower ",
+            *(Setting("batch_size"), " of the solver or ", Setting("n_components")),
+            f", or give TorchEngine row_bytes=0 or products='bfloat16', now {engine.products!r}.",
+        )
+        raise MemoryError(message) from error
