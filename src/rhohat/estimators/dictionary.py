@@ -181,6 +181,10 @@ class BaseDictionary(UsableDictionary):
                 " cluster."
             )
         device = device_of(self.engine)
+        if device is not None and device.devices is not None and len(device.devices) > 1:
+            raise ValueError(
+                f"dictionaries are trained on one device; set engine to one of {', '.join(device.devices)}."
+            )
         if device is not None:
             device.check()
 
