@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 import rhohat
 from benchmarks.cases import make_cases
@@ -32,10 +33,24 @@ EQUATION = re.compile(r"```\{math\}\n(.*?)```\n+(.*?)(?=\n\n|\Z)", flags=re.DOTA
 ROLE = re.compile(r"\{(?:func|meth|class|attr|mod|exc)\}`~?([\w.]+)`")
 
 
+#: Pages whose commands run as well, with the files that the Python code before them writes.
+WITH_COMMANDS = ("how_to/anomalies.md", "how_to/predicting.md", "how_to/tabular.md")
+
+
 def blocks(page, language):
     """Return the blocks of a page in a language, with the number of the line before each."""
     found = re.finditer(rf"^```{language}\n(.*?)^```", PAGES[page], flags=re.DOTALL | re.MULTILINE)
     return [(PAGES[page][: match.start(1)].count("\n"), match[1]) for match in found]
+
+
+def run_commands(block):
+    """Run the commands of a block, and see that they print the lines that follow them."""
+    for part in block.replace("\\\n", "").split("$ ")[1:]:
+        line, *expected = part.splitlines()
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, f"{line}: {result.output}"
+        missing = [one for one in expected if one.strip() and one not in result.output]
+        assert not missing, f"{line} prints {result.output} without {missing}"
 
 
 def console_lines(program):
@@ -100,7 +115,12 @@ def test_pages_are_found():
 def test_python_runs_block_by_block_and_prints_what_comments_say(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "page"}
-    for line, block in blocks(page, "python"):
+    commands = dict(blocks(page, "console") if page in WITH_COMMANDS else ())
+    for line, block in sorted([*blocks(page, "python"), *commands.items()]):
+        if line in commands:
+            run_commands(block)
+            capsys.readouterr()
+            continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             exec(compile("\n" * line + block, page, "exec"), namespace)  # noqa: S102 - our own pages

@@ -162,3 +162,31 @@ def test_an_l1_penalty_has_an_option(run, invoke, table):
         result = invoke("train", *rows, *options)
         assert result.exit_code == 2
         assert said in sentence(result.output)
+
+
+def test_what_the_training_did_not_have_is_noted_by_all_commands(invoke, wines, tmp_path):
+    how = ("--one-hot", "--missing", "impute", *QUICK)
+    assert invoke("train", wines, "-o", "d.safetensors", "-e", "detector", *how).exit_code == 0
+    new = pd.read_csv(wines) if wines.suffix == ".csv" else pd.read_parquet(wines)
+    new.loc[[2, 4], "grape"] = "Merlot"
+    new.loc[7, "proline"] = np.nan
+    new.to_csv(tmp_path / "new.csv", index=False)
+    said = (
+        "note: column 'proline' has 1 gap and had none in the training, so that the mean is filled in; column 'grape'"
+        " holds 1 text that the training did not have ('Merlot'), in 2 rows, and it counts as none of its categories."
+    )
+    for command in (("score",), ("evaluate",), ("encode", "-o", "codes.csv")):
+        result = invoke(command[0], "d.safetensors", "new.csv", *command[1:])
+        assert result.exit_code == 0
+        assert sentence(result.stderr).count(said) == 1
+    assert "the training did not have" not in invoke("score", "d.safetensors", "new.csv", "--rows", "10:20").stderr
+
+
+def test_a_frequency_says_which_texts_are_categories(invoke, wines, tmp_path):
+    how = ("--one-hot", "--missing", "impute", *QUICK)
+    assert invoke("train", wines, "-o", "m.safetensors", *how, "--min-frequency", "50").exit_code == 0
+    names = list(rhohat.load(tmp_path / "m.safetensors")[0].get_feature_names_out())
+    assert [name for name in names if name.startswith("grape")] == ["grape=Barolo", "grape=Grignolino", "grape (rare)"]
+    result = invoke("train", wines, "-o", "n.safetensors", "--min-frequency", "50")
+    assert result.exit_code == 2
+    assert "--min-frequency: counts texts, which need --one-hot." in sentence(result.stderr)

@@ -461,7 +461,7 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         (["nothing.npy", "-o", "m.safetensors"], 1, "error: there is no file or folder nothing.npy."),
         (["images.npy", "-o", "none/m.safetensors"], 2, "there is no folder none; make it first"),
         (["images.npy", "-o", "."], 2, "is a folder; name a file in it"),
-        (["images.npy", "-o", "m.safetensors", "--sparsity", "2"], 2, "error: The 'sparsity' parameter of Sparse"),
+        (["images.npy", "-o", "m.safetensors", "--sparsity", "2"], 2, "error: --sparsity must be a float in the range"),
         (["images.npy", "-o", "m.safetensors", "--hidden", "many"], 2, "must be a number of units"),
         (["images.npy", "-o", "m.safetensors", "--hidden", "4,3"], 2, "sparse has one hidden layer; got 4,3"),
         (["images.npy", "-o", "m.safetensors", "--resume"], 2, "needs --checkpoint DIR"),

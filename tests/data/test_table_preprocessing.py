@@ -105,17 +105,16 @@ def test_rare_texts_share_a_column_and_unknown_ones_have_none():
     table = pd.DataFrame({"city": ["Oslo"] * 3 + ["Rome"] * 2 + ["Lima", "Bern"]})
     preprocessor = TablePreprocessor().fit(table)
     assert list(preprocessor.get_feature_names_out()) == ["city=Oslo", "city=Rome", "city (rare)"]
-    assert preprocessor.transform(pd.DataFrame({"city": ["Bern", "Paris", None]})).tolist() == [
-        [0, 0, 1],
-        [0, 0, 1],
-        [0, 0, 0],
-    ]
+    with pytest.warns(UserWarning, match="'city' has 1 gap and had none in the training, so that no category is set"):
+        made = preprocessor.transform(pd.DataFrame({"city": ["Bern", "Paris", None]}))
+    assert made.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
     assert preprocessor.inverse_transform([[0, 0, 1], [0.2, 0.7, 0.1]])["city"].tolist() == ["(rare)", "Rome"]
     two = TablePreprocessor(max_categories=2).fit(table)
     assert list(two.get_feature_names_out()) == ["city=Oslo", "city (rare)"]
     none = TablePreprocessor(min_frequency=1).fit(table)
     assert list(none.get_feature_names_out()) == ["city=Bern", "city=Lima", "city=Oslo", "city=Rome"]
-    unknown = none.transform(pd.DataFrame({"city": ["Paris"]}))
+    with pytest.warns(UserWarning, match=r"1 text that the training did not have \('Paris'\), in 1 row, and it counts"):
+        unknown = none.transform(pd.DataFrame({"city": ["Paris"]}))
     assert unknown.tolist() == [[0, 0, 0, 0]]
     assert none.inverse_transform(unknown)["city"].tolist() == [None]
 
@@ -197,7 +196,8 @@ def test_other_tables_are_compared_with_that_of_the_fit(wines):
     with pytest.raises(NotFittedError):
         TablePreprocessor().transform(wines)
     numbered = wines.assign(grape=np.arange(len(wines)) % 3)  # numbers in a column of texts are texts
-    assert preprocessor.transform(numbered)[:, 4:7].sum() == 0
+    with pytest.warns(UserWarning, match="holds 3 texts that the training did not have"):
+        assert preprocessor.transform(numbered)[:, 4:7].sum() == 0
 
 
 @pytest.fixture(params=["csv", "parquet"])
@@ -329,3 +329,29 @@ def test_it_is_copied_and_searched_like_others(wines):
         classifier = rhohat.SoftmaxRegression(max_iter=20, random_state=0)
         model = make_pipeline(TablePreprocessor(), classifier).fit(wines.drop(columns="grape"), wines["grape"])
     assert model.score(wines.drop(columns="grape"), wines["grape"]) > 0.7
+
+
+def test_what_the_fit_did_not_have_is_warned_of_once_for_all_columns(wines):
+    preprocessor = TablePreprocessor().fit(wines)
+    new = wines.iloc[1:9].copy()
+    new.loc[[1, 2, 5], "grape"] = ["Merlot", "Malbec", "Merlot"]
+    new.loc[[3, 4], "proline"] = np.nan
+    with pytest.warns(UserWarning, match="the training did not have") as said:
+        made = preprocessor.transform(new)
+    assert [str(one.message) for one in said] == [
+        "column 'proline' has 2 gaps and had none in the training, so that the mean is filled in; column 'grape' holds"
+        " 2 texts that the training did not have ('Merlot' and 'Malbec'), in 3 rows, and they count as none of its"
+        " categories."
+    ]
+    names = list(preprocessor.get_feature_names_out())
+    grapes = [place for place, name in enumerate(names) if name.startswith("grape")]
+    assert made[[0, 1, 4]][:, grapes].sum() == 0
+
+
+def test_what_leaves_a_trace_is_not_warned_of(wines):
+    wines.loc[5, "grape"] = "a single one"
+    preprocessor = TablePreprocessor().fit(wines)
+    new = wines.iloc[:4].copy()
+    new.loc[:2, "grape"] = "Merlot"  # shares a column with the rare one
+    new["ash"] = np.nan
+    assert preprocessor.transform(new)[:, list(preprocessor.get_feature_names_out()).index("grape (rare)")].sum() == 3

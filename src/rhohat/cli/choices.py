@@ -81,7 +81,7 @@ def preprocessing_as_text(steps: list[Any], network: Any) -> str:
     return f"preprocessing: {names}" + (f", and the dictionary {own} (normalize={network.normalize})" if own else "")
 
 
-def table_preprocessing(chosen: list[str] | None, *, imputes: bool) -> list[Any]:
+def table_preprocessing(chosen: list[str] | None, *, imputes: bool, min_frequency: int | None = None) -> list[Any]:
     """Return the steps for a table that holds texts or lacks values: its own, which scales the numbers, and others.
 
     Parameters
@@ -90,6 +90,8 @@ def table_preprocessing(chosen: list[str] | None, *, imputes: bool) -> list[Any]
         Names of steps. minmax, standard or none, as the first one, says how numbers are scaled; auto is minmax.
     imputes : bool
         Whether missing values are imputed.
+    min_frequency : int or None, default=None
+        Number of rows in which a text must be found to be a category of its own; None for the usual number.
     """
     chosen = chosen or ["auto"]
     if len(chosen) > 1 and set(chosen) & {"auto", "none"}:
@@ -105,4 +107,6 @@ def table_preprocessing(chosen: list[str] | None, *, imputes: bool) -> list[Any]
     if first not in scales:
         first, others = "none", [first, *others]
     table = TablePreprocessor(scales[first], "impute" if imputes else "error")
+    if min_frequency is not None:
+        table.set_params(min_frequency=min_frequency)
     return [table, *(steps()[step]() for step in others)]

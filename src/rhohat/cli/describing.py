@@ -117,7 +117,12 @@ def _parameters(step: Any) -> dict[str, Any]:
         return {"kind": step, "parameters": {}}
     defaults = {name: parameter.default for name, parameter in signature(type(step)).parameters.items()}
     changed = {name: value for name, value in settings_of(step).items() if repr(value) != repr(defaults[name])}
-    return {"kind": type(step).__name__, "parameters": {name: repr(value) for name, value in changed.items()}}
+    return {"kind": type(step).__name__, "parameters": {name: _on_one_line(value) for name, value in changed.items()}}
+
+
+def _on_one_line(value: Any) -> str:
+    """Return the representation of a parameter; scikit-learn breaks long ones into indented lines."""
+    return " ".join(repr(value).split())
 
 
 #: Parameters that define J and its minimisation; `info` shows them for each part of a stack even if at their defaults.
@@ -130,7 +135,7 @@ _OF_TRAINING = (
 def _parameters_of_training(part: Any) -> dict[str, str]:
     parameters = part.get_params(deep=False)
     values = {name: parameters[name] for name in _OF_TRAINING if name in parameters}
-    return {name: repr(value) for name, value in values.items() if value is not None and value != ()}
+    return {name: _on_one_line(value) for name, value in values.items() if value is not None and value != ()}
 
 
 def _lines_of_network(found: dict[str, Any], trained: tuple[str, str]) -> list[tuple[str, str]]:

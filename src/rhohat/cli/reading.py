@@ -25,10 +25,11 @@ from rhohat.cli.app import note
 from rhohat.cli.declared import DATA, TEXT_FILES
 from rhohat.common.exceptions import TextColumnsError
 from rhohat.common.words import listed, message_of
-from rhohat.data import RowSource, open_labels, open_rows, open_table
+from rhohat.data import RowSource, TablePreprocessor, open_labels, open_rows, open_table
 from rhohat.data.row_names import names_of_rows
 from rhohat.data.rows.conventions import notes_on_dropped
-from rhohat.models.pipelines import fills_in_missing, open_model_rows, preprocessing_of
+from rhohat.data.table_novelties import said_of_novelties
+from rhohat.models.pipelines import fills_in_missing, open_model_rows, preprocessing_of, steps_before
 
 __all__ = ["Missing", "ReadingOptions", "as_classes", "as_numbers", "name_of_targets", "reads_rows", "split_names"]
 
@@ -179,7 +180,9 @@ class ReadingOptions:
                 warnings.warn(sentence, stacklevel=3)
             if said is None and source.targets is not None:
                 note(ctx, f"note: the predictions of the model are compared with {name_of_targets(source)}.")
-            yield self._some(ctx, source)
+            some = self._some(ctx, source)
+            _note_on_novelties(ctx, model, some)
+            yield some
 
     def names_of_rows(self, rows: RowSource, data: Path, column: str) -> NDArray[np.str_]:
         """Read the column of a table that names its rows, such as a number of a customer."""
@@ -303,6 +306,13 @@ def reads_rows(command: _Command) -> _Command:
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run  # type: ignore[return-value]
+
+
+def _note_on_novelties(ctx: Any, model: Any, rows: RowSource) -> None:
+    """Print a note if columns of a table hold texts or gaps that the training did not have."""
+    first = [*steps_before(model), None][0]
+    if isinstance(first, TablePreprocessor) and (said := said_of_novelties(first.columns_, rows)):
+        note(ctx, f"note: {said}")
 
 
 def _as_the_model_does(annotation: Any) -> Any:

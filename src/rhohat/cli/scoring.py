@@ -19,6 +19,7 @@ from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.cli.using import IdColumn, check_output, ids_of_rows
 from rhohat.common.words import counted
 from rhohat.data import RowSource
+from rhohat.inspection.reporting.rounding import show
 from rhohat.models.explaining import OwnColumns, is_detector, values_of_rows
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import estimator_of, last_step_of
@@ -29,6 +30,7 @@ __all__ = ["score"]
 _AS_IT_COMES = ReadingOptions()
 _WIDTH = 80  # largest number of characters of a printed line
 _DIGITS = 6  # significant digits of scores and errors
+_SMALLEST_SHARE = 0.005  # of an error that is printed, where 0 % would say nothing
 _AT_ONCE = 2**14  # rows that are written at a time
 
 
@@ -129,6 +131,7 @@ def _of_detector(model: Any, rows: RowSource, n_printed: int) -> _Found:
         [
             f"{names[column]}{value[column]} {share:.0%}"
             for column, share in zip(scored.columns[row], scored.shares[row], strict=True)
+            if share >= _SMALLEST_SHARE
         ]
         for row, value in zip(worst, values, strict=True)
     ]
@@ -155,7 +158,12 @@ def _values(model: Any, rows: RowSource, worst: NDArray[np.intp]) -> list[list[s
 
 
 def _as_text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return _shown(value) if isinstance(value, float) else str(value)
+
+
+def _shown(number: float) -> str:
+    """Return a number as the report shows it, with a hyphen for a minus sign."""
+    return show(number).replace("−", "-")
 
 
 def _of_autoencoder(model: Any, rows: RowSource) -> _Found:
@@ -172,7 +180,7 @@ def _print_worst(found: _Found, ids: tuple[str, NDArray[Any]], top: int) -> None
     worst = np.argsort(found.scores, kind="stable")[:top]
     table = [[ids[0], *found.printed]]
     for row in worst:
-        start = [str(ids[1][row]), f"{float(found.cells[row, 0]):.4g}"]
+        start = [str(ids[1][row]), _shown(float(found.cells[row, 0]))]
         table.append([*start, *found.cells[row, 1:2][: len(found.printed) - 1]])
     widths = [max(len(line[place]) for line in table) for place in range(len(table[1]))]
     headings = table[0][len(widths) :]

@@ -29,11 +29,11 @@ from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, 
 from rhohat.cli.solver_settings import set_in_solver
 from rhohat.cli.summary import print_summary, remark_on_rows
 from rhohat.cli.training_checks import (
-    check_missing,
     check_note,
     check_options,
     check_outcome,
     check_targets,
+    check_texts,
     note_on_classes,
     note_on_identifiers,
 )
@@ -206,6 +206,16 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = False,
+    min_frequency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --one-hot, the number of rows in which a text must be found to be a category of its own. All"
+            " rarer texts of a column share one category. By default 2.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     reading: ReadingOptions = _AS_IT_COMES,
     validation: Annotated[
         float | None,
@@ -282,7 +292,7 @@ def train(
         check_writable(history, data, endings=tuple(HISTORIES), option="--history")
     check_note(note_text)
     check_options(data, columns, drop)
-    check_missing(reading.missing, one_hot)
+    check_texts(reading.missing, one_hot, min_frequency)
     check_targets(estimator, labels, target)
     given: dict[str, Any] = {
         "k": None if k is None else int(k) if k == int(k) else k,
@@ -327,7 +337,8 @@ def train(
         progress.announce(f"looking through {rows.name}")
         note_on_identifiers(ctx, rows)
         if one_hot or reading.missing is Missing.IMPUTE:
-            steps = table_preprocessing(preprocess, imputes=reading.missing is Missing.IMPUTE)
+            imputes = reading.missing is Missing.IMPUTE
+            steps = table_preprocessing(preprocess, imputes=imputes, min_frequency=min_frequency)
         else:
             imputers = [MeanImputer()] if reading.missing is Missing.MEAN else []
             whole = imputers[0].fit(held.rows).transform(held.rows) if imputers else held.rows

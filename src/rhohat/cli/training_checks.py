@@ -21,11 +21,11 @@ from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of
 
 __all__ = [
-    "check_missing",
     "check_note",
     "check_options",
     "check_outcome",
     "check_targets",
+    "check_texts",
     "note_on_classes",
     "note_on_identifiers",
 ]
@@ -41,8 +41,10 @@ def check_note(text: str | None) -> None:
         raise typer.BadParameter(str(error), param_hint="--note") from None
 
 
-def check_missing(missing: str | None, one_hot: bool) -> None:
-    """Raise BadParameter if texts are to be encoded, but missing values are to be replaced with means of numbers."""
+def check_texts(missing: str | None, one_hot: bool, min_frequency: int | None) -> None:
+    """Raise BadParameter if what is said of texts contradicts what is said of missing values, or of their encoding."""
+    if min_frequency is not None and not one_hot:
+        raise typer.BadParameter("counts texts, which need --one-hot.", param_hint="--min-frequency")
     if one_hot and missing == "mean":
         raise typer.BadParameter(
             "mean fills in numbers only; together with --one-hot, pass --missing impute.", param_hint="--missing"

@@ -24,6 +24,7 @@ from rhohat.data.rows import RowSource, open_rows, remember_columns
 from rhohat.data.rows.columns import ColumnsOfAFit
 from rhohat.data.rows.objects import open_coded
 from rhohat.data.table_columns import TableColumn
+from rhohat.data.table_novelties import said_of_novelties
 from rhohat.data.table_problems import examples_of_dates, said_of_dates, said_of_empty, said_of_missing
 from rhohat.data.table_statistics import ColumnStatistics, statistics_of
 from rhohat.data.tables.coding import Coding, Kind, nearly_all_differ
@@ -77,7 +78,9 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
     Warns
     -----
     UserWarning
-        From `fit`, if nearly every row has a text of its own in some columns, from which nothing can be learned.
+        From `fit`, if nearly every row has a text of its own in some columns, from which nothing can be learned; from
+        `transform`, unless X is a row source, if columns hold texts or gaps that the fit did not have, and of which its
+        numbers show no trace.
 
     See Also
     --------
@@ -170,7 +173,12 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         coding, names = _coding_of(rows), _names(rows)
         self._refuse_other_kinds(coding, names)
         encoder = _Encoder(self.columns_, coding, names if self.missing == "error" else None)
-        return open_rows(rows, transform=encoder) if isinstance(X, RowSource) else encoder(rows.read(0, len(rows)))
+        if isinstance(X, RowSource):
+            return open_rows(rows, transform=encoder)
+        made = encoder(rows.read(0, len(rows)))
+        if said := said_of_novelties(self.columns_, rows):
+            warnings.warn(said, stacklevel=3)
+        return made
 
     def inverse_transform(self, X: ArrayLike) -> Any:
         """Return rows of the table: numbers in their own units, and of each column of texts the likeliest one.
