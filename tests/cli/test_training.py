@@ -417,6 +417,22 @@ def test_the_summary_is_json_where_a_program_asks(run, images):
     assert found["status"] == ["max_iter"]
 
 
+def test_many_dead_units_are_remarked_on_with_the_options_that_help(run, images, tmp_path):
+    """A fit with too small a ρ converges at once, and has learned nothing."""
+    train = ("train", images, "-o", "m.safetensors", "--hidden", "4")
+    printed = run(*train, "--rho", "0.001")
+    assert (
+        "dead units 4\nnote: 4 of 4 units are dead: no row activates them; a larger --sparsity (ρ) than 0.001,"
+        in printed
+    )
+    assert "a smaller --weight-decay or fewer units help." in printed
+    run("report", "m.safetensors", images)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "4 of 4 units are dead: no row activates them; a larger sparsity (ρ) than 0.001" in page
+    assert "All 4 units are dead: no row activates them." in page
+    assert "are dead" not in run(*train, "--rho", "0.3")
+
+
 def test_large_rows_under_sigmoid_units_are_remarked_on_with_the_option_that_scales_them(run, images):
     train = ("train", images, "-o", "m.safetensors", "--max-iter", "2")
     printed = run(*train, "--preprocess", "none")

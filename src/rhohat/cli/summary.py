@@ -11,22 +11,27 @@ from rhohat.cli.app import print_json
 from rhohat.cli.held_out import MOST_ROWS, Held
 from rhohat.cli.option_names import written
 from rhohat.common.words import counted
+from rhohat.estimators.dead_units import remark_on_dead_units
 from rhohat.estimators.dictionary_messages import remark_on_updates
 from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of, is_pipeline, last_step_of, prepare_rows
 
-__all__ = ["amount_of_training", "print_summary", "remark_on_rows"]
+__all__ = ["amount_of_training", "print_summary", "remark_on_training"]
 
 
-def remark_on_rows(model: Any, held: Held) -> str | None:
-    """Return a remark if rows are too large for the units of a network, or the updates of a dictionary were few."""
+def remark_on_training(model: Any, held: Held, card: ModelCard) -> str | None:
+    """Return what a user should know: rows are too large for units, many units are dead, or updates were few."""
     estimator = estimator_of(model)
     if estimator.has_sparse_codes:
-        remark: str | None = remark_on_updates(estimator)
+        remarks = [remark_on_updates(estimator)]
     else:
-        remark = remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows))
-    return None if remark is None else written(remark)
+        n_dead, n_units = int(card.figures["dead units"]), estimator.layer_sizes_[estimator.code_layer_]
+        remarks = [
+            remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows)),
+            remark_on_dead_units(n_dead, n_units, estimator.sparsity_target_),
+        ]
+    return " ".join(written(remark) for remark in remarks if remark is not None) or None
 
 
 def amount_of_training(part: Any) -> str:

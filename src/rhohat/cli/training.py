@@ -27,7 +27,7 @@ from rhohat.cli.making import l1_penalty, make_estimator
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.solver_settings import set_in_solver
-from rhohat.cli.summary import print_summary, remark_on_rows
+from rhohat.cli.summary import print_summary, remark_on_training
 from rhohat.cli.training_checks import (
     check_note,
     check_options,
@@ -356,7 +356,7 @@ def train(
         check_outcome(model)
         progress.announce("looking at what was learned")
         card = card_of_training(model, held, rows.short_name)
-        remark = remark_on_rows(model, held)
+        remark = remark_on_training(model, held, card)
     save(model, output, card=card, note=note_text)
     command = next_command(model, output, data, labels, reading.rows)
     print_summary(model, output, held, card, seconds, command, remark, as_json=as_json, quiet=quiet)

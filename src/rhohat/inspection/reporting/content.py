@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rhohat.common.arrays import FloatArray
 from rhohat.common.forks import cached
 from rhohat.common.words import counted
+from rhohat.estimators.dead_units import remark_on_dead_units
 from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.reporting.charts import draw_curves, draw_dots, lowest_drawn
 from rhohat.inspection.reporting.confusion import Confusion
@@ -108,9 +109,11 @@ class Content(PageContent):
 
     @property
     def all_remarks(self) -> list[str]:
-        """Remarks for the top of the page: warnings about the rows, and a remark if no unit distinguishes any rows."""
+        """Remarks for the top of the page: warnings about the rows, and remarks on units that tell rows nothing."""
+        n_dead = int(np.count_nonzero(self.measured.activations.activation_frequency == 0))
+        dead = remark_on_dead_units(n_dead, self.n_units, self.estimator.sparsity_target_)
         if not self.measured.rows_differ or not self.measured.activations.constant.all():
-            return list(self.remarks)
+            return [*self.remarks, *([] if dead is None else [str(dead)])]
         subject = "The only unit gives" if self.n_units == 1 else "All units give"
         learned = (
             "the model has learned nothing but the means of the features"
