@@ -112,8 +112,9 @@ class Content(PageContent):
         """Remarks for the top of the page: warnings about the rows, and remarks on units that tell rows nothing."""
         n_dead = int(np.count_nonzero(self.measured.activations.activation_frequency == 0))
         dead = remark_on_dead_units(n_dead, self.n_units, self.estimator.sparsity_target_)
+        remarks = [*self.remarks, *([] if dead is None else [str(dead)])]
         if not self.measured.rows_differ or not self.measured.activations.constant.all():
-            return [*self.remarks, *([] if dead is None else [str(dead)])]
+            return remarks
         subject = "The only unit gives" if self.n_units == 1 else "All units give"
         learned = (
             "the model has learned nothing but the means of the features"
@@ -122,7 +123,7 @@ class Content(PageContent):
         )
         held = "" if self.target is None else ", a smaller sparsity_weight"
         return [
-            *self.remarks,
+            *remarks,
             f"{subject} the same activation for every row: {learned}. Try a smaller weight_decay{held}, or features"
             " that vary more, such as the output of StandardScaler.",
         ]
