@@ -428,7 +428,7 @@ def test_many_dead_units_are_remarked_on_with_the_options_that_help(run, images,
     assert "a smaller --weight-decay or fewer units help." in printed
     run("report", "m.safetensors", images)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "4 of 4 units are dead: no row activates them; a larger sparsity (ρ) than 0.001" in page
+    assert "4 of 4 units are dead: no row activates them; a larger sparsity (ρ) than" in page
     assert "All 4 units are dead: no row activates them." in page
     assert "are dead" not in run(*train, "--rho", "0.3")
 
