@@ -367,9 +367,7 @@ def test_a_cluster_and_several_devices_are_refused():
         dictionary("topk", engine=DaskEngine.__new__(DaskEngine)).fit(X)
     with pytest.raises(ValueError, match="device must be 'cuda', 'mps', 'xpu' or 'cpu'"):
         dictionary("topk", engine="gpu").fit(X)
-    with pytest.raises(
-        ValueError, match=r"dictionaries are trained on one device; set engine to one of \['cpu', 'cpu'\]"
-    ):
+    with pytest.raises(ValueError, match="dictionaries are trained on one device; set engine to one of cpu, cpu"):
         dictionary("topk", engine=TorchEngine(devices=["cpu", "cpu"])).fit(X)
 
 
