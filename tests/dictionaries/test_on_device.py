@@ -21,6 +21,7 @@ from tests.estimators.dictionaries import KINDS, dictionary, rows, same
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:in the last updates a row had:UserWarning"),
+    pytest.mark.filterwarnings("ignore:only .* updates were made:UserWarning"),
     pytest.mark.filterwarnings("ignore::rhohat.common.exceptions.DeadLatentsWarning"),
 ]
 
