@@ -19,6 +19,7 @@ from rhohat.common.words import Sentence, joined, listed
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
+from rhohat.engines import EngineLike, cluster_of, device_of
 from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.network import Network
@@ -32,6 +33,7 @@ __all__ = [
     "check_class_labels",
     "check_flat",
     "check_lengths",
+    "check_one_device",
     "check_rows",
     "must_be_converted",
     "warn_of_dead_units",
@@ -207,3 +209,18 @@ def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -
             f" {hidden_layer_sizes!r}."
         )
     return tuple(int(size) for size in sizes)
+
+
+def check_one_device(engine: EngineLike) -> None:
+    """Raise an error if the engine of a dictionary is a cluster, several devices, or one that cannot be used here."""
+    if cluster_of(engine) is not None:
+        raise ValueError(
+            "engine must be None, a TorchEngine, or the name of a device such as 'cuda'; got a DaskEngine, but"
+            " dictionaries are trained in mini-batches, which are too small to be shared by the workers of a cluster."
+        )
+    device = device_of(engine)
+    if device is None:
+        return
+    if device.devices is not None and len(device.devices) > 1:
+        raise ValueError(f"dictionaries are trained on one device; set engine to one of {', '.join(device.devices)}.")
+    device.check()

@@ -29,8 +29,8 @@ from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.start import DictionaryStart
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError
-from rhohat.engines import DaskEngine, EngineLike, TorchEngine, cluster_of, device_of
-from rhohat.estimators.checks import check_rows
+from rhohat.engines import DaskEngine, EngineLike, TorchEngine, device_of
+from rhohat.estimators.checks import check_one_device, check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
 from rhohat.estimators.dictionary_messages import explain_not_finite, tell_of_few_updates, warn_of_l0
 from rhohat.estimators.dictionary_use import UsableDictionary
@@ -174,19 +174,7 @@ class BaseDictionary(UsableDictionary):
     def _validate_params(self) -> None:
         """Raise an error if a parameter is out of its range, or the engine cannot be used here."""
         super()._validate_params()
-        if cluster_of(self.engine) is not None:
-            raise ValueError(
-                "engine must be None, a TorchEngine, or the name of a device such as 'cuda'; got a DaskEngine, but"
-                " dictionaries are trained in mini-batches, which are too small to be shared by the workers of a"
-                " cluster."
-            )
-        device = device_of(self.engine)
-        if device is not None and device.devices is not None and len(device.devices) > 1:
-            raise ValueError(
-                f"dictionaries are trained on one device; set engine to one of {', '.join(device.devices)}."
-            )
-        if device is not None:
-            device.check()
+        check_one_device(self.engine)
 
     def fit(self, X: ArrayLike | RowSource | Iterator[Any], y: object = None) -> Self:
         """Learn a dictionary from rows.
