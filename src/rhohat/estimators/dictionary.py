@@ -423,11 +423,6 @@ class BaseDictionary(UsableDictionary):
         self._seed, self._passes, self._folding = seed, passes, Folding(problem, state.theta)
         self.threshold_, self.rows_since_fired_ = state.average_threshold, state.rows_since_fired
 
-    @property
-    def _is_of_transcoder(self) -> bool:
-        """Whether a fitted dictionary reconstructs other rows than those that it encodes."""
-        return self._problem.output_scaling is not None
-
     def _own_callbacks(self) -> list[Callback]:
         return [] if self.callbacks is None else list(self.callbacks)
 

@@ -293,6 +293,11 @@ class UsableDictionary(
         check_is_fitted(self)
         return self._problem.layout.n_latents
 
+    @property
+    def _is_of_transcoder(self) -> bool:
+        """Whether a fitted dictionary reconstructs other rows than those that it encodes."""
+        return self._problem.output_scaling is not None
+
     def _in_use(self) -> tuple[DictionaryProblem, FloatArray]:
         """Return the dictionary for rows as they are; computed when it is first needed after a fit."""
         check_is_fitted(self)
