@@ -38,3 +38,27 @@ def test_models_of_other_data_are_refused(run, invoke, models, tmp_path):
     result = invoke("match", "a.safetensors", "c.safetensors")
     assert result.exit_code == 1
     assert "they look for patterns of 20 and of 7 numbers" in result.stderr
+
+
+def test_models_that_began_alike_are_remarked_on(run):
+    draw = np.random.default_rng(0)
+    np.save("rows.npy", draw.standard_normal((300, 8)))
+    how = ("-e", "topk", "--k", "2", "--hidden", "16", "--max-iter", "1")
+    run("train", "rows.npy", "-o", "a.safetensors", *how)
+    run("train", "rows.npy", "-o", "same.safetensors", *how, "--learning-rate", "1e-3")
+    run("train", "rows.npy", "-o", "other.safetensors", *how, "--seed", "1")
+    text = run("match", "a.safetensors", "same.safetensors", "-o", "pairs.csv")
+    assert "note: both models began at the same random directions" in text
+    assert text.startswith("latent of A  latent of B  cosine")
+    with open("pairs.csv") as file:
+        assert file.readline() == "latent_of_a,latent_of_b,cosine\n"
+    text = run("match", "a.safetensors", "other.safetensors")
+    assert "began" not in text
+    same, other = (
+        json.loads(run("match", "a.safetensors", name, "--json")) for name in ("same.safetensors", "other.safetensors")
+    )
+    assert (same["same_start"], other["same_start"]) == (True, False)
+    by_chance = other["mean_cosine_by_chance"]  # which is what is left, as the training was short
+    assert f", and {by_chance:.3f} for random directions" in text
+    assert same["mean_cosine"] > 0.95
+    assert other["mean_cosine"] == pytest.approx(by_chance, abs=0.1)

@@ -22,6 +22,7 @@ from rhohat.models.pipelines import estimator_of
 __all__ = ["match"]
 
 _MOST_LINES = 20  # of the printed table
+_MOST_BY_CHANCE = 4096  # most directions of which random ones are matched, which takes seconds
 
 _HELP = "A model file that train has written."
 
@@ -58,50 +59,91 @@ def match(
     Each unit has at most one partner; the pairs are those whose cosines have the largest sum. The cosine is that of the
     directions of two latents of dictionaries, or of the inputs that activate two units most: 1 means the same, 0
     nothing in common. If one model has more units than the other, some of its units have no partner.
+
+    Compare the mean with that of random directions, which is printed beside it: among many directions, some are similar
+    by chance. Train the two models with different seeds: with the same seed, both begin at the same random directions
+    and stay more alike than chance.
     """
     if output is not None:
         check_writable(output, first, second, endings=(".csv",))
-    A, B = _directions(first), _directions(second)
+    models = [estimator_of(load(path)) for path in (first, second)]
+    A, B = map(_directions, models)
     if A.shape[1] != B.shape[1]:
         raise ValueError(
             f"{first} and {second} cannot be compared: they look for patterns of {A.shape[1]} and of {B.shape[1]}"
             " numbers. Match models of the same data."
         )
     found = match_dictionaries(A, B, absolute=absolute)
+    by_chance, alike_at_start = _mean_by_chance(A, B, absolute), _begin_alike(*models)
+    nouns = [model.noun_of_code for model in models]
     order = np.argsort(-found.cosine, kind="stable")
     pairs = [(int(found.rows[one]), int(found.columns[one]), float(found.cosine[one])) for one in order]
     if output is not None:
-        _write_csv(output, pairs)
+        _write_csv(output, pairs, nouns)
     if as_json:
         named = [dict(zip(("a", "b", "cosine"), pair, strict=True)) for pair in pairs]
-        print_json({"mean_cosine": found.mean_cosine, "alike_fraction": found.alike_fraction, "pairs": named})
-    elif not quiet:
-        _print_table(pairs)
-        n_alike = int(np.count_nonzero(found.cosine > ALIKE))
-        typer.echo(
-            f"\n{n_alike} of {len(pairs)} pairs have a cosine above {ALIKE}; the mean is {found.mean_cosine:.3f}"
+        print_json(
+            {
+                "mean_cosine": found.mean_cosine,
+                "mean_cosine_by_chance": by_chance,
+                "same_start": alike_at_start,
+                "alike_fraction": found.alike_fraction,
+                "pairs": named,
+            }
         )
+    elif not quiet:
+        _print_table(pairs, nouns)
+        n_alike = int(np.count_nonzero(found.cosine > ALIKE))
+        chance = "" if by_chance is None else f", and {by_chance:.3f} for random directions"
+        typer.echo(
+            f"\n{n_alike} of {len(pairs)} pairs have a cosine above {ALIKE};"
+            f" the mean is {found.mean_cosine:.3f}{chance}"
+        )
+        if alike_at_start:
+            typer.echo(
+                "note: both models began at the same random directions, because they have the same seed and the same"
+                f" number of {nouns[0]}s, so that they are more alike than chance; train one with another --seed"
+            )
         if output is not None:
             typer.echo(f"wrote {output}: {len(pairs)} pairs")
 
 
-def _directions(path: Path) -> FloatArray:
+def _directions(estimator: Any) -> FloatArray:
     """Return what each unit of a model looks for, or the direction of each latent of a dictionary."""
-    estimator: Any = estimator_of(load(path))
     found: FloatArray = estimator.components_ if estimator.has_sparse_codes else estimator.maximal_inputs()
     return found.reshape(len(found), -1)
 
 
-def _print_table(pairs: list[tuple[int, int, float]]) -> None:
-    typer.echo("unit of A  unit of B  cosine")
+def _mean_by_chance(A: FloatArray, B: FloatArray, absolute: bool) -> float | None:
+    """Return the mean cosine of as many pairs of random directions; None if there are too many to be matched soon."""
+    if max(len(A), len(B)) > _MOST_BY_CHANCE:
+        return None
+    draw = np.random.default_rng(0)
+    return match_dictionaries(*map(draw.standard_normal, (A.shape, B.shape)), absolute=absolute).mean_cosine
+
+
+def _begin_alike(first: Any, second: Any) -> bool:
+    """Return whether two models began at the same random weights: of the same kind, seed and sizes."""
+    seeds = [getattr(one, "random_state", None) for one in (first, second)]
+    return (
+        seeds[0] is not None
+        and seeds[0] == seeds[1]
+        and first.has_sparse_codes == second.has_sparse_codes
+        and first.layer_sizes_ == second.layer_sizes_
+    )
+
+
+def _print_table(pairs: list[tuple[int, int, float]], nouns: list[str]) -> None:
+    titles = [f"{noun} of {name}" for noun, name in zip(nouns, "AB", strict=True)]
+    typer.echo(f"{titles[0]}  {titles[1]}  cosine")
     for a, b, cosine in pairs[:_MOST_LINES]:
-        typer.echo(f"{a:>9}  {b:>9}  {cosine:>6.3f}")
+        typer.echo(f"{a:>{len(titles[0])}}  {b:>{len(titles[1])}}  {cosine:>6.3f}")
     if len(pairs) > _MOST_LINES:
         typer.echo(f"… and {len(pairs) - _MOST_LINES} further pairs, which -o pairs.csv writes")
 
 
-def _write_csv(path: Path, pairs: list[tuple[int, int, float]]) -> None:
+def _write_csv(path: Path, pairs: list[tuple[int, int, float]], nouns: list[str]) -> None:
     with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["unit_of_a", "unit_of_b", "cosine"])
+        writer.writerow([f"{nouns[0]}_of_a", f"{nouns[1]}_of_b", "cosine"])
         writer.writerows([a, b, f"{cosine:.{DIGITS}g}"] for a, b, cosine in pairs)

@@ -85,6 +85,10 @@ def match_dictionaries(A: ArrayLike, B: ArrayLike, *, absolute: bool = False) ->
     -----
     The assignment problem is solved exactly; the time grows with the third power of the number of rows.
 
+    Some of many directions are similar by chance: compare the mean with that of random directions of the same shapes.
+    Fit the two models with different `random_state`: with the same seed and the same number of latents, both begin at
+    the same random directions, so that they are more alike than chance.
+
     Examples
     --------
     >>> match = match_dictionaries([[1.0, 0.0], [0.0, 2.0]], [[1.0, 3.0], [1.0, 0.1], [-1.0, 0.0]])
