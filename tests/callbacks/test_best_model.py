@@ -16,6 +16,7 @@ from rhohat import (
     SparseAutoencoder,
     StackedAutoencoderClassifier,
     TopKAutoencoder,
+    fit_together,
 )
 from rhohat.callbacks import BestModel
 from rhohat.solvers import SOLVERS
@@ -152,8 +153,12 @@ def test_what_cannot_be_restored_is_refused(rng):
     with pytest.raises(ValueError, match="with 31 parameters; got a SparseAutoencoder with 38"):
         best.restore(model)
     np.testing.assert_array_equal(model.theta_, theta)
-    dictionary = TopKAutoencoder(8, 2, max_iter=2, callbacks=[best]).fit(X)
+    dictionary = TopKAutoencoder(8, 2, max_iter=2).fit(X)
     with pytest.raises(ValueError, match=r"must be a network; got TopKAutoencoder\. The thresholds and counters"):
         best.restore(dictionary)
+    dictionary = TopKAutoencoder(8, 2, callbacks=[best])
+    for fit in (dictionary.fit, dictionary.partial_fit, lambda rows: fit_together([dictionary], rows)):
+        with pytest.raises(ValueError, match="callbacks of a dictionary must not contain BestModel"):
+            fit(X)
     with pytest.raises(ValueError, match="monitor must be None"):
         BestModel(monitor=3)

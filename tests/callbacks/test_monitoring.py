@@ -119,7 +119,7 @@ def test_a_grid_search_stops_early(rows):
 def test_what_has_no_cost_on_rows_held_out_is_refused(rows):
     with pytest.raises(ValueError, match="must be an autoencoder, whose cost takes no targets; got FeedforwardClass"):
         held_out_cost(FeedforwardClassifier(), rows)
-    with pytest.raises(ValueError, match=r"must be a network; got TopKAutoencoder\. The cost of a dictionary"):
+    with pytest.raises(ValueError, match=r"must be a network; got TopKAutoencoder\. A callback cannot measure"):
         held_out_cost(TopKAutoencoder(8, 2), rows)
     with pytest.raises(ValueError, match="StackedAutoencoder has none, because its layers are trained one by one"):
         held_out_cost(StackedAutoencoder(), rows)

@@ -71,6 +71,31 @@ def test_a_training_says_what_is_done_to_the_rows(invoke, rows):
     assert invoke(*arguments, "--max-iter", "1", "--set", "normalize=None").stderr.splitlines()[0] == said
 
 
+def test_thresholds_of_jumprelu_are_in_the_file_and_their_range_in_info_and_the_report(rows, run, tmp_path):
+    how = {"solver": rhohat.Adam(batch_size=50, learning_rate=1e-2), "max_iter": 40, "random_state": 0}
+    fitted = rhohat.JumpReLUAutoencoder(30, target_l0=6, **how).fit(rows)
+    rhohat.save(fitted, tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(rhohat.load(tmp_path / "model.safetensors").thresholds_, fitted.thresholds_)
+    low, middle, high = np.quantile(fitted.thresholds_, [0, 0.5, 1])
+    text = run("info", "model.safetensors")
+    assert "JumpReLU(bandwidth=0.05, target_l0=6, thresholds learned from 0.01 on)" in text
+    assert f"thresholds    {low:.4g} to {high:.4g}, median {middle:.4g}" in text
+    page = rhohat.report(fitted, rows)
+    assert "thresholds learned from 0.01 on); thresholds 0." in page
+    assert "The fit aimed at 6 (target_l0)." in page
+    assert "ended</span> after all 40 passes, 240 updates" in page
+
+
+def test_k_is_refused_with_what_there_is_in_its_place(invoke, rows):
+    arguments = ("train", "rows.npy", "-o", "model.safetensors", "--k", "20", "--hidden", "16")
+    refused = invoke(*arguments, "-e", "jumprelu")
+    assert refused.exit_code == 2
+    assert "--set target_l0=32" in refused.stderr
+    refused = invoke(*arguments, "-e", "topk")
+    assert refused.exit_code == 2
+    assert "error: --k 20 must not exceed --hidden 16." in refused.stderr
+
+
 def test_codes_of_a_network_may_be_written_to_a_sparse_file_too(run, images, tmp_path):
     run("train", images, "-o", "model.safetensors", "--hidden", "4", "--max-iter", "3", "--quiet")
     run("encode", "model.safetensors", images, "-o", "codes.npz")

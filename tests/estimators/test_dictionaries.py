@@ -45,6 +45,8 @@ def test_codes_and_reconstructions_are_those_of_the_public_weights(kind, normali
         expected = np.where(a > model.threshold_, a, 0)
     elif kind == "l1":
         expected = np.maximum(a, 0)
+    elif kind == "jumprelu":
+        expected = np.where(a > model.thresholds_, a, 0)
     else:  # with parameters of their own
         expected = codes
         assert ((codes > 0) <= (a > 0)).all()

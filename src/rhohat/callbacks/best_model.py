@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,6 +21,8 @@ _Estimator = TypeVar("_Estimator")
 @dataclass(kw_only=True, eq=False)
 class BestModel:
     """Keep the parameters θ at which the monitored value was lowest; `restore` puts them into the fitted estimator.
+
+    Dictionaries do not take this callback, because their thresholds and counters belong to their last parameters.
 
     Parameters
     ----------
@@ -57,6 +59,8 @@ class BestModel:
     >>> best.restore(model).cost(X[150:])[0] == best.best_value_
     True
     """
+
+    networks_only: ClassVar[bool] = True  # dictionaries refuse such a callback when their fit starts
 
     monitor: Monitor = None
     best_value_: float | None = field(default=None, init=False, repr=False)

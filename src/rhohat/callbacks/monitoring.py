@@ -121,9 +121,8 @@ def _check_estimator(estimator: Any) -> None:
     name = type(estimator).__name__
     if getattr(estimator, "has_sparse_codes", False):
         raise ValueError(
-            f"estimator must be a network; got {name}. The cost of a dictionary depends on the other rows of a batch"
-            " and on which latents are dead, so pass a function of your own as monitor; state.measures holds what an"
-            " iteration has measured."
+            f"estimator must be a network; got {name}. A callback cannot measure a dictionary on held-out rows: call"
+            " partial_fit for each pass, and score on the held-out rows between the calls."
         )
     if not hasattr(estimator, "objective") or is_classifier(estimator) or is_regressor(estimator):
         raise ValueError(

@@ -26,8 +26,8 @@ class EarlyStopping:
         Amount by which the monitored value must fall below its lowest value so far to count as improved; not negative.
     monitor : callable, default=None
         Function that takes an `IterationState` and returns a number to be minimised, such as a function that
-        `held_out_cost` makes. None means the cost J; with mini-batch solvers, this is the mean over the epoch. NaN does
-        not count as an improvement.
+        `held_out_cost` makes for a network, or ``lambda state: state.measures["fvu"]`` for a dictionary. None means the
+        cost J; with mini-batch solvers, this is the mean over the epoch. NaN does not count as an improvement.
 
     Raises
     ------

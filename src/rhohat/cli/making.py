@@ -81,6 +81,11 @@ def make_estimator(
     elif sizes is not None:
         values |= _with_sizes(cls, sizes)
     unknown = sorted(set(values) - set(cls().get_params(deep=False)))
+    if unknown == ["k"] and "target_l0" in cls().get_params(deep=False):
+        problem = (
+            f"{cls.command_line_name} has no fixed number of active latents; --set target_l0=32 aims at a mean of 32."
+        )
+        raise typer.BadParameter(problem, param_hint="--k")
     if unknown:
         parameters = ", ".join(cls().get_params(deep=False))
         raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; its parameters are {parameters}.")

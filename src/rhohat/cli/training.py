@@ -127,7 +127,13 @@ def train(
             " 100 steps. By default that of the rows."
         ),
     ] = None,
-    k: Annotated[float | None, _of_model("Active latents of a row, for topk, batch-topk and matryoshka.")] = None,
+    k: Annotated[
+        float | None,
+        _of_model(
+            "Active latents of a row, for topk, batch-topk and matryoshka; for jumprelu, l1 and gated, --set"
+            " target_l0=32 aims at a mean number."
+        ),
+    ] = None,
     sparsity: Annotated[float | None, _of_model("ρ: target for the mean activation of a hidden unit.")] = None,
     beta: Annotated[float | None, _of_model("β: weight of the sparsity penalty.")] = None,
     l1: Annotated[

@@ -241,6 +241,16 @@ class BaseDictionary(UsableDictionary):
         tell_of_few_updates(self, sources, stacklevel=3)
         return self
 
+    def _validate_params(self) -> None:
+        """Check the parameters, and refuse callbacks that are for networks only."""
+        super()._validate_params()
+        for callback in self._own_callbacks():
+            if getattr(callback, "networks_only", False):
+                raise ValueError(
+                    f"callbacks of a dictionary must not contain {type(callback).__name__}: the thresholds and counters"
+                    " of a dictionary belong to its last parameters, so earlier ones cannot be restored. Remove it."
+                )
+
     def _draw_seed(self) -> int:
         return seed_from(self.random_state)
 

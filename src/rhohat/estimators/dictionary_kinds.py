@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any, ClassVar
 
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 
 from rhohat.common.words import Sentence, Setting
 from rhohat.estimators.dictionary import BaseDictionary
@@ -27,10 +27,10 @@ class CountingDictionary(BaseDictionary):
     k: float
 
     def _check_k(self, n_latents: int) -> None:
-        """Raise ValueError if there are fewer latents than a row is to use."""
+        """Raise InvalidParameterError if there are fewer latents than a row is to use."""
         if self.k > n_latents:
             too_many, all_latents = Setting("k", self.k), Setting("n_components", n_latents)
-            raise ValueError(Sentence(too_many, " must not exceed ", all_latents, "."))
+            raise InvalidParameterError(Sentence(too_many, " must not exceed ", all_latents, "."))
 
     @property
     def _expected_l0(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval
 
+from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import JumpReLU, Selection
 from rhohat.engines import EngineLike
@@ -44,6 +45,8 @@ class JumpReLUAutoencoder(PenalisedDictionary):
 
     Attributes
     ----------
+    thresholds_ : array of shape (n_components,)
+        Learned threshold θ_j of each latent, to which `transform` compares the pre-activations of rows as they are.
     {fitted_dictionary}
 
     Notes
@@ -106,6 +109,16 @@ class JumpReLUAutoencoder(PenalisedDictionary):
         verbose: int = 0,
     ) -> None:
         self._store(locals())
+
+    @property
+    def thresholds_(self) -> FloatArray:
+        """Learned threshold of each latent, of shape (n_components,); a latent is active above it.
+
+        The pre-activations that are compared are (x − b) W_enc + b_enc of rows as they are, with `coefs_` and
+        `intercepts_`.
+        """
+        problem, theta = self._in_use()
+        return problem.layout.views(theta).of_latents["threshold"].copy()
 
     def _selection(self, n_latents: int) -> Selection:
         return JumpReLU(float(self.bandwidth), target_l0=self.target_l0)

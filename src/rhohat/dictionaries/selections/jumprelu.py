@@ -37,6 +37,11 @@ class JumpReLU(Selection):
     target_l0: float | None = None
     names: ClassVar[tuple[str, ...]] = ("threshold",)
 
+    def __str__(self) -> str:
+        """Return the settings, and that the threshold is where a fit begins; fitted thresholds are learned."""
+        target = "" if self.target_l0 is None else f", target_l0={self.target_l0:g}"
+        return f"JumpReLU(bandwidth={self.bandwidth:g}{target}, thresholds learned from {self.threshold:g} on)"
+
     def initial(self, n_latents: int) -> dict[str, FloatArray]:
         """See `Selection.initial`."""
         return {"threshold": np.full(n_latents, self.threshold)}

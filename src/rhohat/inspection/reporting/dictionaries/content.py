@@ -87,8 +87,11 @@ class DictionaryContent(PageContent):
     def architecture(self) -> tuple[str, str]:
         """What the architecture of the model is called, and its description, as texts."""
         described = self.estimator.describe()
+        own = described["thresholds"]
+        thresholds = "" if own is None else f"; thresholds {show(own[0])} to {show(own[2])}, median {show(own[1])}"
         return "Dictionary", (
             f"{counted(self.n_latents, 'latent')} of {counted(self.n_features, 'feature')}, {described['selection']}"
+            f"{thresholds}"
         )
 
     @property
@@ -115,7 +118,7 @@ class DictionaryContent(PageContent):
     @cached
     def figures(self) -> list[Figure]:
         """Figures that summarize the dictionary."""
-        return figures_of_dictionary(self.evaluated)
+        return figures_of_dictionary(self.evaluated, getattr(self.estimator, "target_l0", None))
 
     @property
     def about_last(self) -> str:

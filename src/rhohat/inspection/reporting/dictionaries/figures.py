@@ -9,9 +9,9 @@ from rhohat.inspection.reporting.rounding import show
 __all__ = ["figures_of_dictionary"]
 
 
-def figures_of_dictionary(found: DictionaryEvaluation) -> list[Figure]:
-    """Return the figures that summarize a dictionary."""
-    return [*_of_reconstructions(found), *_of_codes(found), *_of_weights(found)]
+def figures_of_dictionary(found: DictionaryEvaluation, target_l0: float | None = None) -> list[Figure]:
+    """Return the figures that summarize a dictionary, which the fit may have drawn towards a mean L0."""
+    return [*_of_reconstructions(found), *_of_codes(found, target_l0), *_of_weights(found)]
 
 
 def _of_reconstructions(found: DictionaryEvaluation) -> list[Figure]:
@@ -47,15 +47,16 @@ def _of_reconstructions(found: DictionaryEvaluation) -> list[Figure]:
     ]
 
 
-def _of_codes(found: DictionaryEvaluation) -> list[Figure]:
+def _of_codes(found: DictionaryEvaluation, target_l0: float | None) -> list[Figure]:
     above = "above 0" if found.threshold == 0 else f"above {show(found.threshold)}"
+    target = "" if target_l0 is None else f" The fit aimed at {target_l0:g} (target_l0)."
     n_dense = round(found.dense_fraction * found.n_units)
     return [
         Figure(
             "L0",
             show(found.l0),
             f"Number of latents, out of {found.n_units:,}, that are active on a row, averaged over rows. A latent is"
-            f" active where its activation is {above}.",
+            f" active where its activation is {above}.{target}",
         ),
         Figure("L1", show(found.l1), "Sum of the activations of a row, averaged over rows."),
         Figure(
