@@ -32,7 +32,12 @@ from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, Not
 from rhohat.engines import DaskEngine, EngineLike, TorchEngine, device_of
 from rhohat.estimators.checks import check_one_device, check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
-from rhohat.estimators.dictionary_messages import explain_not_finite, tell_of_few_updates, warn_of_l0
+from rhohat.estimators.dictionary_messages import (
+    explain_not_finite,
+    refuse_network_callbacks,
+    tell_of_few_updates,
+    warn_of_l0,
+)
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
@@ -172,9 +177,10 @@ class BaseDictionary(UsableDictionary):
             setattr(self, name, arguments[name])
 
     def _validate_params(self) -> None:
-        """Raise an error if a parameter is out of its range, or the engine cannot be used here."""
+        """Raise an error if a parameter is out of its range, or the engine or a callback cannot be used here."""
         super()._validate_params()
         check_one_device(self.engine)
+        refuse_network_callbacks(self._own_callbacks())
 
     def fit(self, X: ArrayLike | RowSource | Iterator[Any], y: object = None) -> Self:
         """Learn a dictionary from rows.
@@ -240,16 +246,6 @@ class BaseDictionary(UsableDictionary):
         warn_of_l0(self, stacklevel=3)
         tell_of_few_updates(self, sources, stacklevel=3)
         return self
-
-    def _validate_params(self) -> None:
-        """Check the parameters, and refuse callbacks that are for networks only."""
-        super()._validate_params()
-        for callback in self._own_callbacks():
-            if getattr(callback, "networks_only", False):
-                raise ValueError(
-                    f"callbacks of a dictionary must not contain {type(callback).__name__}: the thresholds and counters"
-                    " of a dictionary belong to its last parameters, so earlier ones cannot be restored. Remove it."
-                )
 
     def _draw_seed(self) -> int:
         return seed_from(self.random_state)

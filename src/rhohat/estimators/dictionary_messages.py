@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rhohat.common.words import Sentence, Setting, counted
@@ -12,7 +12,14 @@ from rhohat.data.finite import first_bad_number, named_place
 from rhohat.dictionaries.rows import BatchSource
 from rhohat.dictionaries.training import NotFiniteError
 
-__all__ = ["ending_of", "explain_not_finite", "remark_on_updates", "tell_of_few_updates", "warn_of_l0"]
+__all__ = [
+    "ending_of",
+    "explain_not_finite",
+    "refuse_network_callbacks",
+    "remark_on_updates",
+    "tell_of_few_updates",
+    "warn_of_l0",
+]
 
 _FEW_UPDATES = 200  # fewer than so many updates seldom make a good dictionary
 _FAR = 0.5  # distance of L0 from its target, as a share of it, of which a fit warns
@@ -51,6 +58,16 @@ def explain_not_finite(error: NotFiniteError, sources: Sequence[Any], learning_r
         return f"{bad} {kept}"
     rate = Setting("learning_rate", learning_rate)
     return Sentence(f"{error} Its rows are too large, or the learning rate is too high, now ", rate, f". {kept}")
+
+
+def refuse_network_callbacks(callbacks: Iterable[Any]) -> None:
+    """Raise ValueError if callbacks are for networks only."""
+    for callback in callbacks:
+        if getattr(callback, "networks_only", False):
+            raise ValueError(
+                f"callbacks of a dictionary must not contain {type(callback).__name__}: the thresholds and counters of a"
+                " dictionary belong to its last parameters, so earlier ones cannot be restored. Remove it."
+            )
 
 
 def warn_of_l0(dictionary: Any, stacklevel: int) -> None:
