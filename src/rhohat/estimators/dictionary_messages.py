@@ -65,8 +65,8 @@ def refuse_network_callbacks(callbacks: Iterable[Any]) -> None:
     for callback in callbacks:
         if getattr(callback, "networks_only", False):
             raise ValueError(
-                f"callbacks of a dictionary must not contain {type(callback).__name__}: the thresholds and counters of a"
-                " dictionary belong to its last parameters, so earlier ones cannot be restored. Remove it."
+                f"callbacks of a dictionary must not contain {type(callback).__name__}: the thresholds and counters"
+                " of a dictionary belong to its last parameters, so earlier ones cannot be restored. Remove it."
             )
 
 
