@@ -77,9 +77,9 @@ def _row(one: Declared) -> str:
         if one.shown_default
         else ""
     )
-    return f"| {names}{' ' if one.takes else ''}{one.takes} | {about} | {default} |".replace(
-        "[", "\\["
-    )
+    # In code, a backslash would be seen.
+    about, takes = about.replace("[", "\\["), one.takes.replace("[", "\\[")
+    return f"| {names}{' ' if takes else ''}{takes} | {about} | {default} |"
 
 
 if __name__ == "__main__":

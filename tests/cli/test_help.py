@@ -71,3 +71,9 @@ def test_examples_fit_a_line_and_have_only_options_that_exist(name):
 def test_the_usage_names_what_is_required():
     assert usage_of("train", list(declared(COMMANDS["train"]))) == "rhohat train DATA --output FILE [OPTIONS]"
     assert "Usage: rhohat info [MODEL] [OPTIONS]" in help_of("info")
+
+
+def test_errors_show_the_usage_line_of_the_help(invoke):
+    assert "Usage: rhohat train DATA --output FILE [OPTIONS]" in invoke("train").output
+    assert "Usage: rhohat COMMAND [ARGUMENTS] [OPTIONS]" in invoke("foo").output
+    assert "Usage: rhohat COMMAND [ARGUMENTS] [OPTIONS]" in invoke("--help").output

@@ -44,6 +44,9 @@ def test_a_table_that_lacks_a_column_is_refused(run, invoke, wine, tmp_path):
     result = invoke("encode", "m.safetensors", "less.csv", "-o", "a.npy")
     assert result.exit_code == 1
     assert "less.csv lacks columns that the model was fitted to: 'hue'" in sentence(result.stderr)
+    wine.rename(columns={"hue": "Hue_"}).to_csv(tmp_path / "less.csv", index=False)
+    said = sentence(invoke("encode", "m.safetensors", "less.csv", "-o", "a.npy").stderr)
+    assert "Perhaps 'Hue_' is 'hue'; rename it." in said
 
 
 @pytest.mark.parametrize("options", [(), ("--separator", ";"), ("--separator", ";", "--decimal", ",")])

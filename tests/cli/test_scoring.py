@@ -127,6 +127,19 @@ def test_rows_are_named_by_a_column_in_all_outputs(run, detector, wine, tmp_path
         assert "Row 100, bottle 100" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_numbers_are_printed_as_the_report_shows_them_and_columns_without_a_part_not_at_all(
+    run, detector, wine, tmp_path
+):
+    table = TABLE.copy()
+    table.loc[3, "proline"] = 2.5e6
+    table.to_csv(tmp_path / "far.csv", index=False)
+    line = run("score", detector, "far.csv", "--top", "1").splitlines()[1]
+    number, score, prediction, reasons = line.split(maxsplit=3)
+    assert (number, prediction, reasons) == ("3", "-1", "proline=2,500,000 100%")
+    assert float(score.replace(",", "")) < -1000
+    assert "e+" not in line
+
+
 def test_long_names_end_in_an_ellipsis(run, tmp_path):
     table = TABLE.rename(columns=lambda name: 10 * name)
     table.to_csv(tmp_path / "long.csv", index=False)

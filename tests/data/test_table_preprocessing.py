@@ -97,6 +97,9 @@ def test_a_table_comes_back_from_its_numbers(wines):
         )
         np.testing.assert_allclose(numbers["proline"], wines["proline"], rtol=1e-12)
         np.testing.assert_array_equal(numbers["grape=Barolo"], wines["grape"] == "Barolo")
+    some = wines.iloc[5:9].set_index(np.array(["a", "b", "c", "d"]))
+    framed = TablePreprocessor().fit(wines).set_output(transform="pandas")
+    assert framed.inverse_transform(framed.transform(some)).index.tolist() == ["a", "b", "c", "d"]
     with pytest.raises(ValueError, match=r"X must have 14 columns, as transform returns; got 3"):
         preprocessor.inverse_transform(np.zeros((2, 3)))
 

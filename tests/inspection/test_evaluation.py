@@ -9,7 +9,16 @@ import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, mean_squared_error, r2_score, recall_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    mean_absolute_error,
+    mean_squared_error,
+    precision_score,
+    r2_score,
+    recall_score,
+    roc_auc_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -301,10 +310,20 @@ def test_the_accuracy_stands_first_beside_the_largest_class_and_the_recalls(rows
     assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, model.predict(rows)))
     expected = recall_score(labels, model.predict(rows), average=None)
     assert found.recalls == pytest.approx({"often": expected[0], "seldom": expected[1]})
+    precise = precision_score(labels, model.predict(rows), average=None, zero_division=np.nan)
+    shown = [None if np.isnan(one) else pytest.approx(one) for one in precise]
+    assert found.precisions == {"often": shown[0], "seldom": shown[1]}
+    np.testing.assert_array_equal(found.confusion, confusion_matrix(labels, model.predict(rows)))
+    assert found.classes == ["often", "seldom"]
+    assert found.roc_auc == pytest.approx(roc_auc_score(labels == "seldom", model.predict_proba(rows)[:, 1]))
+    assert evaluate(model, rows[:3], ["often"] * 3).roc_auc is None
     lines = str(found).splitlines()
     assert lines[1].startswith("accuracy ")
     assert lines[1].endswith("(the largest class, 'often', is 80.0% of the rows)")
-    assert [line.split()[:2] for line in lines[2:5]] == [["balanced", "accuracy"], ["recall", "of"], ["recall", "of"]]
+    names = ["balanced accuracy ", "  recall of 'often' ", "  recall of 'seldom' ", "AUC "]
+    assert [line[: len(name)] for line, name in zip(lines[2:6], names, strict=True)] == names
+    assert f"(precision {precise[0]:.6g})" in lines[3]
+    assert ("(never predicted)" in lines[4]) == np.isnan(precise[1])
 
 
 def test_errors_of_a_regressor_are_in_the_units_of_each_target(rows):

@@ -29,6 +29,14 @@ def detector():
     return AutoencoderDetector(random_state=0)
 
 
+def test_a_detector_behind_a_table_sends_to_the_function_that_explains_pipelines(wines):
+    model = make_pipeline(rhohat.TablePreprocessor(), rhohat.AutoencoderDetector(random_state=0)).fit(wines)
+    with pytest.raises(
+        ValueError, match=r"columns that the detector was fitted to; got .*rhohat\.explain\(pipeline, X\)"
+    ):
+        model[-1].explain(wines)
+
+
 @pytest.mark.parametrize("between", [[], [StandardScaler()]])
 def test_contributions_of_categories_and_gaps_are_joined(wines, between):
     model = make_pipeline(TablePreprocessor(), *between, detector()).fit(wines)

@@ -120,6 +120,15 @@ def test_what_is_no_card_is_refused_before_a_file_is_written(wrong, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_of_a_search_the_best_estimator_is_saved(tmp_path):
+    from sklearn.model_selection import GridSearchCV
+
+    softmax = rhohat.SoftmaxRegression(random_state=0)
+    search = GridSearchCV(softmax, {"weight_decay": [0.1]}, cv=2).fit(X, load_iris().target)
+    with pytest.raises(ModelFileError, match=r"^a model file cannot hold a GridSearchCV; save its best_estimator_\.$"):
+        rhohat.save(search, tmp_path / "m.safetensors")
+
+
 def test_what_a_file_cannot_hold_is_sent_to_joblib(tmp_path):
     from sklearn.decomposition import PCA
 

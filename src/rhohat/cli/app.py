@@ -18,7 +18,7 @@ import typer
 from sklearn.utils._param_validation import InvalidParameterError
 from typer.core import TyperCommand, TyperGroup
 
-from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING, paragraphs_of
+from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING, USAGE, declared, paragraphs_of, usage_of
 from rhohat.cli.option_names import own_name, refused_parameter, written
 from rhohat.common.exceptions import ConvergenceWarning
 from rhohat.common.versions import version_of
@@ -72,6 +72,10 @@ class _Command(TyperCommand):
         end = args.index("--") if "--" in args else len(args)
         return super().parse_args(ctx, [*(own_name(one, known) for one in args[:end]), *args[end:]])
 
+    def get_usage(self, ctx: Any) -> str:
+        """Return the usage line that stands above errors, which is the one of the help."""
+        return f"Usage: {usage_of(str(self.name), list(declared(functions_of_commands()[str(self.name)])))}"
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         from rhohat.cli.help_page import print_command_help  # imported here, as only --help needs it
@@ -81,6 +85,10 @@ class _Command(TyperCommand):
 
 class _Commands(TyperGroup):
     """Group of commands that reports an error as one sentence on standard error and as an exit status."""
+
+    def get_usage(self, ctx: Any) -> str:
+        """Return the usage line that stands above errors, which is the one of the help."""
+        return f"Usage: {USAGE}"
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands in the order in which the help shows them."""

@@ -21,6 +21,7 @@ __all__ = [
     "PANELS",
     "TEXT_FILES",
     "TRAINING",
+    "USAGE",
     "Declared",
     "declared",
     "paragraphs_of",
@@ -33,6 +34,10 @@ DATA, MODEL, TRAINING, OUTPUT, TEXT_FILES, OTHER = (
 )
 #: The panels in which options are shown, in this order; options that name no panel are in the last one.
 PANELS = (DATA, MODEL, TRAINING, OUTPUT, TEXT_FILES, OTHER)
+
+
+#: How the program is called.
+USAGE = "rhohat COMMAND [ARGUMENTS] [OPTIONS]"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ __all__ = ["MOST_ROWS", "Held", "card_of_training", "hold_out", "next_command"]
 
 _DEFAULT = 0.1  # fraction of the rows that is held out for estimators that predict
 _FEWEST_ROWS = 50  # with fewer rows, none are held out unless they are asked for
+_MOST_CLASSES, _LONGEST_CLASS = 4, 20  # classes, and letters of their names, up to which recalls are told
 MOST_ROWS = 20_000  # of the training that are looked at again
 
 
@@ -111,6 +112,8 @@ def _figures(model: Any, rows: RowSource, y: NDArray[Any] | None) -> dict[str, f
         found.score_name or "score": found.score,
         "share of the largest class": found.largest_share,
         "balanced accuracy": found.balanced_accuracy,
+        **_recalls(found.recalls),
+        "AUC": found.roc_auc,
         **_errors("MAE", found.mean_absolute_error, estimator_of(model)),
         **_errors("RMSE", found.root_mean_squared_error, estimator_of(model)),
         "outliers": None if found.outlier_fraction is None else round(found.outlier_fraction * len(rows)),
@@ -118,6 +121,12 @@ def _figures(model: Any, rows: RowSource, y: NDArray[Any] | None) -> dict[str, f
         "dead latents" if is_dictionary else "dead units": round(found.dead_fraction * found.n_units),
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def _recalls(recalls: dict[str, float]) -> dict[str, float]:
+    """Return the recalls of a few classes, by the names of figures."""
+    few = len(recalls) <= _MOST_CLASSES and all(len(name) <= _LONGEST_CLASS for name in recalls)
+    return {f"recall of {name!r}": recall for name, recall in recalls.items()} if few else {}
 
 
 def _errors(name: str, errors: Any, estimator: Any) -> dict[str, float]:

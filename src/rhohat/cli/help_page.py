@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rhohat.cli.declared import MODEL, PANELS, TRAINING, Declared, declared, paragraphs_of, usage_of
+from rhohat.cli.declared import MODEL, PANELS, TRAINING, USAGE, Declared, declared, paragraphs_of, usage_of
 
 __all__ = ["print_command_help", "print_group_help"]
 
@@ -67,7 +67,7 @@ def print_group_help(summary: str, commands: dict[str, list[tuple[str, str]]], o
         Text below the panels.
     """
     console = Console(highlight=False)
-    console.print(_usage("rhohat COMMAND [ARGUMENTS] [OPTIONS]"))
+    console.print(_usage(USAGE))
     _print_paragraphs(console, [summary, "rhohat COMMAND --help describes a command, with examples."])
     width = max(len(name) for panel in commands.values() for name, _ in panel)
     for title, panel in commands.items():

@@ -21,6 +21,7 @@ from rhohat.cli.app import (
     Traceback,
     check_writable,
     command,
+    note,
     parse_image_shape,
     print_json,
 )
@@ -30,7 +31,7 @@ from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
-from rhohat.common.words import counted
+from rhohat.common.words import counted, listed
 from rhohat.data import RowSource, open_rows
 from rhohat.data.row_names import names_of_rows
 from rhohat.estimators.targets import check_labels
@@ -92,9 +93,10 @@ def evaluate(
 ) -> None:
     """Print how well a model does: explained variance, sparsity, dead units and, except for dictionaries, cost J.
 
-    For a classifier, it first prints the accuracy beside the share of the largest class, and the recall of each class;
-    for a regressor R², and the mean absolute error and the root of the mean squared error in the units of the targets;
-    for a detector the share of outliers. The other figures of a detector are those of its autoencoder.
+    For a classifier, it first prints the accuracy beside the share of the largest class, the recall and the precision
+    of each class, and, for two classes, the area under the ROC curve (AUC); --json has the confusion matrix, too. For a
+    regressor, it prints R², and the mean absolute error and the root of the mean squared error in the units of the
+    targets; for a detector the share of outliers. The other figures of a detector are those of its autoencoder.
 
     For a dictionary, it also prints the norms and directions of its reconstructions, the densities of its latents, and
     how near they are to one another.
@@ -103,6 +105,7 @@ def evaluate(
     check_targets(loaded, labels, target)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
         y = targets_for(loaded, rows, labels, reading)
+        _note_without_targets(ctx, loaded, rows, y)
         progress.announce(f"evaluating {len(rows)} rows")
         found = evaluate_model(loaded, rows, y, threshold=threshold)
     if as_json:
@@ -133,6 +136,17 @@ def targets_for(loaded: Any, rows: RowSource, labels: Path | None, reading: Read
         return as_classes(y, per_step=True)
     check_labels(as_classes(y), estimator.classes_, name_of_targets(rows) if labels is None else str(labels))
     return y
+
+
+def _note_without_targets(ctx: Any, loaded: Any, rows: RowSource, y: NDArray[Any] | None) -> None:
+    """Print a note if a model that predicts cannot be judged by its predictions, as no targets are given."""
+    estimator: Any = estimator_of(loaded)
+    if y is not None or not estimator.learns_from_targets:
+        return
+    names = [repr(name) for name in getattr(estimator, "target_names_", None) or ()]
+    lacks = f"{rows.name} has no column {listed(names)}" if names else "no targets are given"
+    figure = "R²" if is_regressor(estimator) else "accuracy"
+    note(ctx, f"note: {lacks}, so that {figure} cannot be measured; pass --target or --labels.")
 
 
 @command(
@@ -221,12 +235,14 @@ def report(
     loaded = load(model)
     check_targets(loaded, labels, target)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
+        y = targets_for(loaded, rows, labels, reading)
+        _note_without_targets(ctx, loaded, rows, y)
         progress.announce(f"looking at {len(rows)} rows")
         write_report(
             loaded,
             rows,
             output,
-            targets_for(loaded, rows, labels, reading),
+            y,
             image_shape=shape,
             threshold=threshold,
             title=title,

@@ -185,14 +185,15 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_outputs)
+        X : array-like or DataFrame of shape (n_samples, n_outputs)
             Transformed rows, or reconstructions of such rows.
 
         Returns
         -------
         DataFrame, or array of objects, of shape (n_samples, n_features)
-            The rows; a frame if the columns have names. Rare texts are "(rare)". A value is missing where the column
-            of missing values is above 0.5, and a text also where no category is above 0.
+            The rows; a frame if the columns have names, with the index of X if that is a frame. Numbers are float64,
+            also where the table had integers, as reconstructions lie between them. Rare texts are "(rare)". A value is
+            missing where the column of missing values is above 0.5, and a text also where no category is above 0.
         """
         made = self._as_transformed(X)
         edges = np.cumsum([0, *(column.n_outputs for column in self.columns_)])
@@ -204,7 +205,8 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         if names is None:
             return np.stack(values, axis=1)
         pandas = import_extra("pandas", "tables")
-        frame = pandas.DataFrame(np.stack(values, axis=1), columns=list(names))
+        index = getattr(X, "index", None) if hasattr(X, "iloc") else None
+        frame = pandas.DataFrame(np.stack(values, axis=1), columns=list(names), index=index)
         numeric = {
             name: np.float64
             for name, column in zip(names, self.columns_, strict=True)

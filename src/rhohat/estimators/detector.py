@@ -243,6 +243,11 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
             index and the columns of X, so that ``detector.explain(X).loc[row].nlargest(3)`` names the three
             columns that make a row most unusual.
 
+        Raises
+        ------
+        ValueError
+            If X does not have the columns of the fit. Behind other steps of a pipeline, use `rhohat.explain`.
+
         Examples
         --------
         >>> from sklearn.datasets import load_wine
@@ -254,6 +259,12 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
         ['flavanoids', 'ash']
         """
         check_is_fitted(self)
+        if hasattr(X, "columns") and X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X must have the {self.n_features_in_} columns that the detector was fitted to; got {X.shape[1]}. If"
+                " it is the last step of a pipeline, rhohat.explain(pipeline, X) explains rows as they are before the"
+                " other steps."
+            )
         contributions = np.concatenate(list(self.contribution_blocks(self._rows(X))))
         if hasattr(X, "iloc") and hasattr(X, "columns"):  # without an import of pandas
             return type(X)(contributions, index=X.index, columns=X.columns)

@@ -62,6 +62,17 @@ class Evaluation:
     recalls : dict of str to float
         Of a classifier, the fraction of the rows of each class that it finds; their mean is `balanced_accuracy`. Empty
         without targets, and for labels of steps.
+    precisions : dict of str to float or None
+        Of a classifier, the fraction of the rows for which each class is predicted that are of this class; None for a
+        class that is never predicted.
+    classes : list of str
+        Names of the classes that a classifier knows, in the order of its `classes_`; empty without targets.
+    confusion : array of int, of shape (n_classes, n_classes), or None
+        Numbers of rows by their class, line by line, and by the class that a classifier predicts for them, column by
+        column; None without targets, and for labels of steps.
+    roc_auc : float or None
+        Of a classifier of two classes, the area under the ROC curve: the probability that a row of the second class has
+        a higher probability of this class than a row of the first. None unless both classes are among the targets.
     largest_class, largest_share : str and float, or None
         The most frequent class in the targets, and its share: the accuracy of always predicting it.
     mean_absolute_error, root_mean_squared_error : array of shape (n_targets,), or None
@@ -90,6 +101,10 @@ class Evaluation:
     score: float | None
     score_name: str | None = None
     recalls: dict[str, float] = field(default_factory=dict)
+    precisions: dict[str, float | None] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    confusion: NDArray[np.intp] | None = None
+    roc_auc: float | None = None
     largest_class: str | None = None
     largest_share: float | None = None
     mean_absolute_error: FloatArray | None = None
@@ -133,15 +148,23 @@ class Evaluation:
         baseline = ""
         if self.largest_share is not None:
             baseline = f"  (the largest class, {self.largest_class!r}, is {self.largest_share:.1%} of the rows)"
-        recalls = sorted(self.recalls.items(), key=lambda item: item[1])[:_MOST_RECALLS]
+        recalls = list(self.recalls.items())
+        if len(recalls) > _MOST_RECALLS:
+            recalls = sorted(recalls, key=lambda item: item[1])[:_MOST_RECALLS]
         return [
             (self.score_name or "score", _number(self.score) + (baseline if self.score is not None else "")),
             ("balanced accuracy", _number(self.balanced_accuracy)),
-            *((f"  recall of {name!r}", _number(recall)) for name, recall in recalls),
+            *((f"  recall of {name!r}", f"{_number(recall)}{self._precision_of(name)}") for name, recall in recalls),
+            ("AUC", _number(self.roc_auc)),
             ("mean absolute error", _numbers(self.mean_absolute_error)),
             ("root mean squared error", _numbers(self.root_mean_squared_error)),
             ("outliers", "" if self.outlier_fraction is None else f"{self.outlier_fraction:.1%} of the rows"),
         ]
+
+    def _precision_of(self, name: str) -> str:
+        """Return what is printed of the precision of a class, after its recall."""
+        precision = self.precisions.get(name)
+        return "  (never predicted)" if precision is None else f"  (precision {_number(precision)})"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -21,7 +21,13 @@ from rhohat.fitting.forward import check_activations
 from rhohat.inspection.dictionary_evaluation import evaluate_dictionary
 from rhohat.inspection.evaluated import Evaluation
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, default_threshold, kl_to_target
-from rhohat.inspection.metrics.predictions import class_recalls, mean_absolute_error, root_mean_squared_error
+from rhohat.inspection.metrics.predictions import (
+    class_precisions,
+    class_recalls,
+    confusion_counts,
+    mean_absolute_error,
+    root_mean_squared_error,
+)
 from rhohat.inspection.sequences import steps_of_code
 from rhohat.models.explaining import is_detector
 from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows, preprocessing_of
@@ -116,6 +122,7 @@ def _evaluate_network(
     if targets is not None and is_classifier(estimator):
         check_labels(targets.ravel(), estimator.classes_)
     predictions, first, n_steps = [], 0, estimator.network_.n_steps_of_rows
+    probabilities: list[NDArray[Any]] = []
     for block in rows.blocks(rows.rows_at_once):
         check_activations(estimator.network_, block, 0, rows.name, first, rows.feature_names)
         first += len(block)
@@ -127,6 +134,8 @@ def _evaluate_network(
             reconstructions.update(*(existing_steps(one, n_steps, block) for one in both))
         elif targets is not None and not per_step:
             predictions.append(estimator.predict_rows(given))
+            if is_classifier(estimator) and len(estimator.classes_) == 2:
+                probabilities.append(estimator.predict_proba(given)[:, 1])
     value, terms = _cost(estimator, rows, targets) if cost else (None, {})
     score = None if targets is None else _score(estimator, rows, targets, predictions)
     sparsity, means = estimator.sparsity_target_, activations.mean_activation
@@ -149,12 +158,15 @@ def _evaluate_network(
         terms=terms,
         score=score,
         score_name=None if targets is None else "accuracy" if is_classifier(estimator) else "R²",
-        **({} if targets is None or per_step else _results(estimator, targets, np.concatenate(predictions))),
+        **({} if targets is None or per_step else _results(estimator, targets, predictions, probabilities)),
     )
 
 
-def _results(estimator: Any, targets: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Any]:
-    """Return the figures of an `Evaluation` that are about predictions."""
+def _results(
+    estimator: Any, targets: NDArray[Any], predictions: list[NDArray[Any]], probabilities: list[NDArray[Any]]
+) -> dict[str, Any]:
+    """Return the figures of an `Evaluation` that are about predictions for blocks of rows."""
+    predicted = np.concatenate(predictions)
     if not is_classifier(estimator):
         return {
             "mean_absolute_error": mean_absolute_error(targets, predicted),
@@ -163,9 +175,23 @@ def _results(estimator: Any, targets: NDArray[Any], predicted: NDArray[Any]) -> 
     classes, counts = np.unique(targets, return_counts=True)
     return {
         "recalls": class_recalls(targets.ravel(), predicted.ravel()),
+        "precisions": class_precisions(targets.ravel(), predicted.ravel()),
+        "classes": [str(name) for name in estimator.classes_],
+        "confusion": confusion_counts(targets.ravel(), predicted.ravel(), estimator.classes_),
+        "roc_auc": _roc_auc(targets.ravel(), probabilities, estimator.classes_) if probabilities else None,
         "largest_class": str(classes[counts.argmax()]),
         "largest_share": float(counts.max() / counts.sum()),
     }
+
+
+def _roc_auc(targets: NDArray[Any], probabilities: list[NDArray[Any]], classes: NDArray[Any]) -> float | None:
+    """Return the area under the ROC curve, given the probability of the second class; None without both classes."""
+    from sklearn.metrics import roc_auc_score  # it loads packages that `import rhohat` does not need
+
+    known = np.isin(targets, classes)
+    if len(np.unique(targets[known])) < 2:
+        return None
+    return float(roc_auc_score(targets[known] == classes[1], np.concatenate(probabilities)[known]))
 
 
 def _opened(model: Any, data: Any, stack: ExitStack) -> RowSource:

@@ -58,6 +58,15 @@ class _Elements(HTMLParser):
         self.tags.append((tag, dict(attributes)))
 
 
+def test_the_representation_of_a_page_is_short(tmp_path):
+    X = np.random.default_rng(0).random((30, 4))
+    model = SparseAutoencoder(n_components=2, max_iter=100, tol=1e-1, random_state=0).fit(X)
+    page = report(model, X, tmp_path / "page.html")
+    assert repr(page) == f"<page of {len(page):,} characters, written to {tmp_path / 'page.html'}>"
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+    assert repr(report(model, X)).endswith(" characters>")
+
+
 def test_every_element_that_begins_also_ends(rng):
     X = rng.random((80, 16))
     for shape in (None, (4, 4)):

@@ -17,6 +17,7 @@ from rhohat import (
     ModelCard,
     SoftmaxRegression,
     SparseAutoencoder,
+    open_rows,
     report,
 )
 from rhohat.inspection.reporting.charts import draw_scatter
@@ -53,6 +54,21 @@ def test_a_confusion_matrix_counts_what_is_taken_for_what(wine):
     assert name == "precision"
     precisions = [float(cell) for cell in re.findall(r"<td[^>]*>([^<]+)</td>", cells)]
     assert precisions == pytest.approx((np.diag(expected) / expected.sum(axis=0)).tolist(), rel=1e-2)
+
+
+def test_a_page_about_rows_of_the_training_says_so(tmp_path, wine):
+    _, data, target = wine
+    for name in ("old.csv", "new.csv"):
+        np.savetxt(tmp_path / name, data, delimiter=",")
+    with open_rows(tmp_path / "old.csv") as rows:
+        model = SoftmaxRegression(**QUICK).fit(rows, target)
+    said = "The model has learned from these rows; only other rows tell how well it does on new ones."
+    assert said in report(model, tmp_path / "old.csv")
+    assert "has learned from" not in report(model, tmp_path / "new.csv")
+    model.model_card_ = ModelCard(held_out={"accuracy": 0.9})
+    assert "has learned from most of these rows; the figures on rows held out, below," in (
+        report(model, tmp_path / "old.csv")
+    )
 
 
 def test_without_targets_or_classes_there_is_no_confusion_matrix(wine):

@@ -173,7 +173,7 @@ class ColumnsOfAFit:
             if missing:
                 raise ValueError(
                     f"{source} lacks columns that the model was fitted to: {_listed(missing)}; its columns are"
-                    f" {_listed(names)}."
+                    f" {_listed(names)}.{_meant(missing, [name for name in names if name not in self.names])}"
                 )
             return choose_columns(self.names, names, n_columns, source)
         if self._places_of_the_fit(n_columns):
@@ -329,6 +329,16 @@ def _unknown_name(column: str, names: Sequence[str] | None, source: str) -> str:
     close = difflib.get_close_matches(column, names[:1000], 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"{source} has no column named {column!r}; its columns are {_listed(names)}.{hint}"
+
+
+def _meant(missing: Sequence[str], others: Sequence[str]) -> str:
+    """Return a sentence on other columns of a table that may be those that it lacks, by similar names; or nothing."""
+    pairs = []
+    for name in missing[:_MOST_NAMES_SHOWN]:
+        names = {one.strip().lower(): one for one in others[:1000]}
+        close = difflib.get_close_matches(name.strip().lower(), names, 1)
+        pairs += [f"{names[close[0]]!r} is {name!r}"] if close else []
+    return f" Perhaps {' and '.join(pairs)}; rename {'it' if len(pairs) == 1 else 'them'}." if pairs else ""
 
 
 def _listed(names: Sequence[str]) -> str:

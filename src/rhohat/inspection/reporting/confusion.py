@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 
 from rhohat.data import RowSource, open_rows
+from rhohat.inspection.metrics.predictions import confusion_counts
 
 __all__ = ["Confusion", "confusion_of"]
 
@@ -83,8 +84,4 @@ def confusion_of(estimator: Any, source: RowSource, y: ArrayLike) -> Confusion |
     targets = np.asarray(estimator.targets_in_order(y)).ravel()
     predicted = np.concatenate([estimator.predict_rows(open_rows(rows)) for rows in source.blocks(source.rows_at_once)])
     classes = estimator.classes_
-    known = np.isin(targets, classes)
-    places = [np.searchsorted(classes, labels[known]) for labels in (targets, predicted)]
-    n_classes = len(classes)
-    counts = np.bincount(places[0] * n_classes + places[1], minlength=n_classes**2)
-    return Confusion([str(name) for name in classes], counts.reshape(n_classes, n_classes))
+    return Confusion([str(name) for name in classes], confusion_counts(targets, predicted, classes))

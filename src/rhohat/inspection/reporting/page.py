@@ -107,7 +107,7 @@ def report(
     Returns
     -------
     str
-        The page as HTML.
+        The page as HTML. Its representation, which notebooks show, is short.
 
     Raises
     ------
@@ -166,7 +166,22 @@ def report(
             if source is not data:
                 source.close()
         write(page)
-    return page
+    return _Page(page, None if path is None else str(path))
+
+
+class _Page(str):
+    """String with a page, whose representation is short, as notebooks show that of a result."""
+
+    path: str | None
+
+    def __new__(cls, text: str, path: str | None = None) -> _Page:
+        page = super().__new__(cls, text)
+        page.path = path
+        return page
+
+    def __repr__(self) -> str:
+        where = "" if self.path is None else f", written to {self.path}"
+        return f"<page of {len(self):,} characters{where}>"
 
 
 def _title(model: Any, name: str) -> str:

@@ -131,6 +131,12 @@ class PageContent:
         return card_of(self.model) or ModelCard()
 
     @property
+    def shows_rows_of_training(self) -> bool:
+        """Whether a model that predicts is shown on the data that it was trained on, as far as their name tells."""
+        name = self.estimator.data_name_
+        return self.estimator.learns_from_targets and name is not None and name == self.source.short_name
+
+    @property
     def card_says_rows(self) -> bool:
         """Whether the card says what `trained_on` says, and more; a dictionary counts rows as often as it saw them."""
         return not self.estimator.has_sparse_codes and describes_rows(self.card.data, self.estimator.n_samples_fit_)

@@ -24,6 +24,7 @@ from rhohat.models.pipelines import is_pipeline
 __all__ = ["Writer", "write_card"]
 
 _WIDEST = 8  # largest number of bytes per number
+_LONGEST = 200  # characters of a model that are quoted in a message
 _MOST_NAMES = 2**19  # largest number of bytes that the names of columns may take as JSON in the description
 
 
@@ -44,10 +45,14 @@ class Writer:
             return {"kind": "Pipeline", "steps": steps}
         kind = type(model).__name__
         if {**ESTIMATORS, **transformers()}.get(kind) is not type(model):
+            if hasattr(model, "best_estimator_"):
+                raise ModelFileError(f"a model file cannot hold a {kind}; save its best_estimator_.")
+            text = " ".join(repr(model).split())
             raise ModelFileError(
                 "a model file can hold only rhohat's own estimators and transformers, scikit-learn's MinMaxScaler and"
                 " StandardScaler, classes that rhohat.register has registered, and pipelines of all these; got"
-                f" {model!r}. Use joblib.dump for other models, and load such files only if you trust who wrote them."
+                f" {text if len(text) <= _LONGEST else kind}. Use joblib.dump for other models, and load such files"
+                " only if you trust who wrote them."
             )
         check_is_fitted(model)
         described: dict[str, Any] = {"kind": kind, "parameters": self._parameters(model, f"{prefix}parameters.")}
