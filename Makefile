@@ -35,7 +35,7 @@ QUICK := tests/checking tests/dictionaries tests/layers tests/objective tests/op
   tests/test_oldest.py tests/test_policy.py tests/test_public_api.py tests/test_structure.py
 #: What `make test-device` runs a second time, on a device of PyTorch.
 ON_DEVICE := $(addprefix tests/estimators/test_,autoencoders.py availability.py bad_input.py class_weights.py convolutional.py \
-  early_stopping.py feedforward.py given_weights.py row_sources.py sample_weights.py sequences.py sequences_training.py \
+  dictionaries.py dictionaries_refused.py early_stopping.py feedforward.py given_weights.py row_sources.py sample_weights.py sequences.py sequences_training.py \
   sparse_autoencoder.py supervised.py)
 #: What `make check-oldest` leaves out: what needs PyTorch or other packages, and what takes long and says nothing of versions.
 NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py \

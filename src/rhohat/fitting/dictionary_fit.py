@@ -114,7 +114,7 @@ class DictionaryFit:
         streamed = isinstance(sources[0], BatchSource)
         described = {} if streamed else {f"rows {number}": source for number, source in enumerate(sources)}
         settings = {"start": None if start is None else start[1].theta}
-        with self.journals.open("", described, settings) as journal:
+        with self.journals.open("", described, settings) as journal, self.explaining_memory(sources, n_latents):
             seed = journal.keep_seed(draw_seed)
             memory = self.plan_memory(sources, n_latents)
             if memory.limit is not None:
@@ -136,7 +136,7 @@ class DictionaryFit:
                     resume_from=kept["resume_from"],
                 )[0]
 
-            with record.trainer.engine.session(), self.explaining_memory(sources, n_latents):
+            with record.trainer.engine.session():
                 try:
                     result = journal.solve("passes", minimise)
                 except (KeyboardInterrupt, NotFiniteError) as error:
