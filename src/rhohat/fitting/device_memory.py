@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ from rhohat.common.words import Sentence, Setting
 from rhohat.engines import TorchEngine
 from rhohat.fitting.memory import show_bytes
 
-__all__ = ["explaining_memory_of_device", "plan_memory_of_device"]
+__all__ = ["explaining_memory_of_device", "plan_memory_of_device", "shown_memory_of_device"]
 
 _ENTRY_BYTES = 48  # bytes of an active latent of a row, in codes, their derivatives, and both orders of them
 _BUDGET = 2**30  # largest array of (rows, latents), see `TorchCodeOps`
@@ -38,39 +37,37 @@ def plan_memory_of_device(sizes: Mapping[str, Any], engine: TorchEngine) -> tupl
     )
 
 
+def shown_memory_of_device(sizes: Mapping[str, Any], engine: TorchEngine) -> str:
+    """Return the plan of `plan_memory_of_device` as a sentence."""
+    parts = plan_memory_of_device(sizes, engine)
+    total = show_bytes(sum(n_bytes for _, n_bytes in parts))
+    listed = "; ".join(f"{name}: {show_bytes(n_bytes)}" for name, n_bytes in parts)
+    return f"memory on the device, beside rows that stay there: {total} ({listed})"
+
+
 @contextmanager
-def explaining_memory_of_device(sizes: Mapping[str, Any], engine: TorchEngine | None, *, shown: bool) -> Iterator[None]:
+def explaining_memory_of_device(sizes: Mapping[str, Any], engine: TorchEngine) -> Iterator[None]:
     """Context manager that says what to lower where a device has too little memory.
 
     Parameters
     ----------
     sizes : mapping
         See `plan_dictionary_memory`.
-    engine : TorchEngine or None
-        None stands for the host, of which nothing is said.
-    shown : bool
-        Whether the plan is printed to standard error.
+    engine : TorchEngine
 
     Raises
     ------
     MemoryError
         If PyTorch finds too little memory on the device.
     """
-    if engine is None:
-        yield
-        return
     import torch
 
-    parts = plan_memory_of_device(sizes, engine)
-    total = sum(n_bytes for _, n_bytes in parts)
-    if shown:
-        listed = "; ".join(f"{name}: {show_bytes(n_bytes)}" for name, n_bytes in parts)
-        print(f"memory on the device, beside rows that stay there: {show_bytes(total)} ({listed})", file=sys.stderr)
     try:
         yield
     except torch.OutOfMemoryError as error:
+        total = show_bytes(sum(n_bytes for _, n_bytes in plan_memory_of_device(sizes, engine)))
         message = Sentence(
-            f"the device {engine.device!r} has too little memory: a step was planned to hold {show_bytes(total)} there,"
+            f"the device {engine.device!r} has too little memory: a step was planned to hold {total} there,"
             f" in batches of {sizes['n_batch']:,} rows with {sizes['n_latents']:,} latents. Lower ",
             *(Setting("batch_size"), " of the solver or ", Setting("n_components")),
             f", or give TorchEngine row_bytes=0 or products='bfloat16', now {engine.products!r}.",

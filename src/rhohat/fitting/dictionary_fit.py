@@ -18,7 +18,7 @@ from rhohat.dictionaries.run import Record, train
 from rhohat.dictionaries.scaling import distances
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError, Trainer
 from rhohat.engines import ThreadEngine, TorchEngine
-from rhohat.fitting.device_memory import explaining_memory_of_device
+from rhohat.fitting.device_memory import explaining_memory_of_device, shown_memory_of_device
 from rhohat.fitting.fit import Journals
 from rhohat.fitting.memory import MemoryPlan, show_bytes
 from rhohat.ops import code_ops_of, ops_for
@@ -114,11 +114,13 @@ class DictionaryFit:
         streamed = isinstance(sources[0], BatchSource)
         described = {} if streamed else {f"rows {number}": source for number, source in enumerate(sources)}
         settings = {"start": None if start is None else start[1].theta}
-        with self.journals.open("", described, settings) as journal, self.explaining_memory(sources, n_latents):
+        with self.journals.open("", described, settings) as journal:
             seed = journal.keep_seed(draw_seed)
             memory = self.plan_memory(sources, n_latents)
             if memory.limit is not None:
                 print(memory, file=sys.stderr)
+                if self.engine is not None:
+                    print(shown_memory_of_device(self._sizes(sources, n_latents), self.engine), file=sys.stderr)
             source = self.batches(sources, seed, memory)
             record, problem, state = self.prepare(source, seed, start)
             if journal.result is not None:
@@ -136,7 +138,7 @@ class DictionaryFit:
                     resume_from=kept["resume_from"],
                 )[0]
 
-            with record.trainer.engine.session():
+            with record.trainer.engine.session(), self.explaining_memory(sources, n_latents):
                 try:
                     result = journal.solve("passes", minimise)
                 except (KeyboardInterrupt, NotFiniteError) as error:
@@ -192,9 +194,7 @@ class DictionaryFit:
         """Return a context manager that says what to lower where a device has too little memory."""
         if self.engine is None:
             return nullcontext()
-        return explaining_memory_of_device(
-            self._sizes(sources, n_latents), self.engine, shown=self.memory_limit is not None
-        )
+        return explaining_memory_of_device(self._sizes(sources, n_latents), self.engine)
 
     def plan_memory(self, sources: Sequence[Any], n_latents: int) -> MemoryPlan:
         """Return the plan of what the fit will hold in memory; see `plan_dictionary_memory`."""
