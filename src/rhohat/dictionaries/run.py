@@ -19,7 +19,7 @@ from rhohat.solvers import Callback, IterationState, RunState, SolverResult
 from rhohat.solvers.interrupts import interrupts_held
 from rhohat.solvers.states import Keeper
 
-__all__ = ["ChangesTraining", "Record", "WatchesUpdates", "train"]
+__all__ = ["ChangesTraining", "Record", "WatchesUpdates", "joined_curves", "train"]
 
 _BATCHES = 50  # most batches in a block, after which callbacks are called
 _MANY_DEAD = 0.5  # fraction of dead latents of which a fit warns
@@ -302,3 +302,8 @@ def _is_full(n_batches: int, done: int, in_pass: int | None) -> bool:
         return n_batches >= _BATCHES
     n_blocks = -(-in_pass // _BATCHES)
     return done * n_blocks // in_pass > (done - 1) * n_blocks // in_pass
+
+
+def joined_curves(before: dict[str, list[float]], after: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return curves of two trainings, one after the other."""
+    return {name: [*before.get(name, []), *after.get(name, [])] for name in {**before, **after}}

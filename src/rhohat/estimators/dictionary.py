@@ -25,6 +25,7 @@ from rhohat.data.rows import is_dask_array, remember_columns
 from rhohat.dictionaries.dead_latents import default_dead_after
 from rhohat.dictionaries.folding import Folding
 from rhohat.dictionaries.rows import BatchSource, StreamedBatches
+from rhohat.dictionaries.run import joined_curves
 from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.start import DictionaryStart
@@ -289,8 +290,8 @@ class BaseDictionary(UsableDictionary):
         self._take_over(X, sources, fitted, passes + 1)
         if earlier is not None:
             self.loss_curve_ = [*earlier[0], *self.loss_curve_]
-            self.terms_curve_ = _joined(earlier[1], self.terms_curve_)
-            self.measures_curve_ = _joined(earlier[2], self.measures_curve_)
+            self.terms_curve_ = joined_curves(earlier[1], self.terms_curve_)
+            self.measures_curve_ = joined_curves(earlier[2], self.measures_curve_)
             self.n_iter_ += earlier[3]
         return self
 
@@ -445,8 +446,3 @@ class BaseDictionary(UsableDictionary):
 def _width(source: Any) -> int:
     """Return the number of columns of rows, or of the batches of an iterator."""
     return int(source.widths[0] if isinstance(source, StreamedBatches) else source.shape[1])
-
-
-def _joined(before: dict[str, list[float]], after: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Return curves of two trainings, one after the other."""
-    return {name: [*before.get(name, []), *after.get(name, [])] for name in {**before, **after}}
