@@ -4,6 +4,7 @@ from scipy.linalg import inv, sqrtm
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import rhohat
 from rhohat.data import PatchNormalizer, RangeScaler, ZCAWhitening, open_rows
 from tests.tolerances import EXACT, FLOAT32
 
@@ -344,3 +345,27 @@ def test_rows_that_cannot_be_held_are_refused_with_a_sentence(transformer, patch
 def test_a_scale_that_cannot_be_held_is_refused_by_the_fit(transformer, X, message):
     with pytest.raises(ValueError, match=message):
         transformer.fit(X)
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        rhohat.PatchNormalizer(),
+        rhohat.RangeScaler(),
+        rhohat.ZCAWhitening(),
+        rhohat.MeanImputer(),
+        rhohat.ActivationScaler(),
+    ],
+    ids=lambda transformer: type(transformer).__name__,
+)
+def test_rows_that_are_pictures_are_told_how_to_be_flat(transformer):
+    """As a file of patches that `rhohat patches` has written, read by NumPy."""
+    pictures = np.random.default_rng(0).random((30, 3, 3))
+    message = r"each row must be flat; pass X\.reshape\(len\(X\), -1\), or rhohat\.open_rows\(X\)\."
+    for call in (transformer.fit, transformer.fit(pictures.reshape(30, -1)).transform):
+        with pytest.raises(ValueError, match=message):
+            call(pictures)
+    expected = transformer.transform(pictures.reshape(30, -1))
+    np.testing.assert_array_equal(
+        rhohat.open_rows(transformer.transform(rhohat.open_rows(pictures))).read(0, 30), expected
+    )

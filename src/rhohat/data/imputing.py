@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
 from rhohat.data.row_transformer import LearnedShapes, RowTransformer
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 
@@ -108,6 +108,7 @@ class MeanImputer(RowTransformer):
         return self._validate_inverse(X)
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
+        check_flat(X)
         with np.errstate(invalid="ignore"):  # for the sum by which scikit-learn checks that all numbers are finite
             return as_float_rows(validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset))
 

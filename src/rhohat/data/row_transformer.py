@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
 from rhohat.common.fitted import FittedAttributes
 from rhohat.data.ranges import warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
@@ -28,6 +28,7 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
     """Base class of transformers that check rows, keep the number of columns, and accept row sources."""
 
     def _validate(self, X: ArrayLike, *, reset: bool = False) -> FloatArray:
+        check_flat(X)
         with np.errstate(invalid="ignore"):  # for the sum by which scikit-learn checks that all numbers are finite
             return as_float_rows(validate_data(self, X, dtype="numeric", reset=reset))
 
@@ -88,6 +89,7 @@ class RowTransformer(FittedAttributes, OneToOneFeatureMixin, TransformerMixin, B
 
     def _validate_inverse(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
+        check_flat(X)
         with np.errstate(invalid="ignore"):
             X = as_float_rows(check_array(X, dtype="numeric", input_name="X"))
         if X.shape[1] != self.n_features_in_:

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
 from rhohat.common.fitted import FittedAttributes
 from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 from rhohat.common.words import Sentence
@@ -27,7 +27,7 @@ from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, EngineLike, ThreadEngine, TorchEngine, as_engine, cluster_of, device_of
-from rhohat.estimators.checks import check_flat, check_rows, must_be_converted
+from rhohat.estimators.checks import check_rows, must_be_converted
 from rhohat.estimators.early_stopping import check_early_stopping
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.initial_weights import theta_of_arrays

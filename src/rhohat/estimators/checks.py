@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
-from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
+from rhohat.common.arrays import FloatArray, as_float_rows, check_flat, without_tensors
 from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning
 from rhohat.common.words import Sentence, joined, listed
 from rhohat.data import RowSource
@@ -31,7 +31,6 @@ __all__ = [
     "as_activations",
     "as_layer_sizes",
     "check_class_labels",
-    "check_flat",
     "check_lengths",
     "check_one_device",
     "check_rows",
@@ -182,15 +181,6 @@ def check_rows(X: ArrayLike | RowSource, name: str = "X", n_steps: int | None = 
     if n_steps is not None:
         check_steps(rows, n_steps, name)
     return rows
-
-
-def check_flat(X: Any, name: str = "X") -> None:
-    """Raise ValueError if an array has more than two axes."""
-    if getattr(X, "ndim", 2) > 2:
-        raise ValueError(
-            f"Found array with dim {X.ndim}: {name} has the shape {X.shape}, but each row must be flat; pass"
-            f" {name}.reshape(len({name}), -1)."
-        )
 
 
 def must_be_converted(X: Any) -> bool:

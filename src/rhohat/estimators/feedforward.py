@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_y, check_array, check_is_fitted, check_X_y
 
-from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
 from rhohat.estimators.base import BaseNetwork
-from rhohat.estimators.checks import as_activations, as_layer_sizes, check_flat, check_lengths, check_rows
+from rhohat.estimators.checks import as_activations, as_layer_sizes, check_lengths, check_rows
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
