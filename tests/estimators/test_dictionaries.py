@@ -61,6 +61,16 @@ def test_codes_and_reconstructions_are_those_of_the_public_weights(kind, normali
     assert model.score(X) == pytest.approx(1 - left, rel=1e-9)
 
 
+@pytest.mark.parametrize("normalize", ["mean_norm", None])
+def test_without_centring_no_bias_is_subtracted_and_rows_of_the_decoder_have_one_norm(normalize):
+    model = dictionary("l1", center=False, normalize=normalize, decoder_norm=True).fit(X)
+    expected = np.maximum(X @ model.coefs_[0] + model.intercepts_[0], 0)
+    np.testing.assert_allclose(model.transform(X).toarray(), expected, rtol=1e-9, atol=1e-12)
+    norms = np.linalg.norm(model.decoder_, axis=1)
+    np.testing.assert_allclose(norms, 1 / model.scaling_.factor, rtol=1e-12)
+    assert (model.scaling_.factor == 1) == (normalize is None)
+
+
 @pytest.mark.parametrize("kind", ["topk", "l1", "gated", "jumprelu"])
 def test_the_loss_is_half_of_the_squared_error_of_scaled_rows(kind):
     """A step that changes next to nothing, so that the loss before it is that of the fitted dictionary."""

@@ -201,7 +201,10 @@ class UsableDictionary(
 
     @property
     def decoder_(self) -> FloatArray:
-        """Rows of the decoder, of shape (n_components, n_features): the direction of each latent."""
+        """Rows of the decoder, of shape (n_components, n_features): the direction of each latent.
+
+        They are in the units of the rows. If `decoder_norm` is True, all have the norm ``1 / scaling_.factor``.
+        """
         return np.ascontiguousarray(self.coefs_[1])
 
     @property
@@ -218,7 +221,9 @@ class UsableDictionary(
     def coefs_(self) -> list[FloatArray]:
         """Weights of the encoder, (n_features, n_components), and of the decoder, (n_components, n_features).
 
-        The factor by which `normalize` scales all rows is folded into them, so that they are for rows as they are.
+        The factor by which `normalize` scales all rows is folded into them, so that they are for rows as they are: with
+        ``a = (X - intercepts_[1]) @ coefs_[0] + intercepts_[0]``, or ``a = X @ coefs_[0] + intercepts_[0]`` if `center`
+        is False, the codes f are selected from a, and ``f @ coefs_[1] + intercepts_[1]`` are the reconstructions.
         """
         problem, theta = self._in_use()
         parameters = problem.layout.views(theta)
@@ -226,7 +231,10 @@ class UsableDictionary(
 
     @property
     def intercepts_(self) -> list[FloatArray]:
-        """Biases of the encoder, (n_components,), and of the decoder, (n_features,); for rows as they are."""
+        """Biases of the encoder, (n_components,), and of the decoder, (n_features,); for rows as they are.
+
+        If `center` is True, the bias of the decoder is subtracted from the rows before they are encoded; see `coefs_`.
+        """
         problem, theta = self._in_use()
         parameters = problem.layout.views(theta)
         return [parameters.encoder_bias, parameters.decoder_bias]

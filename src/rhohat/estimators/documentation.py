@@ -80,14 +80,17 @@ No array of (n_samples, n_components) is made, neither in training nor in `trans
 """,
     "fitted_dictionary": """
 decoder_ : array of shape (n_components, n_features)
-    Rows of the decoder, the dictionary: the direction of each latent, in the units of the rows.
+    Rows of the decoder, the dictionary: the direction of each latent, in the units of the rows. If `decoder_norm` is
+    True, all have the norm ``1 / scaling_.factor``.
 encoder_ : array of shape (n_components, n_features)
     Rows of the encoder: what each latent looks for, in the units of the rows.
 components_ : array of shape (n_components, n_features)
     The same as `decoder_`, as in scikit-learn's `DictionaryLearning`. Of an autoencoder with dense codes, `components_`
     are the rows of the encoder.
 coefs_, intercepts_ : lists of two arrays
-    Weights and biases of the encoder and of the decoder, in the units of the rows.
+    Weights and biases of the encoder and of the decoder, for rows as they are. The codes are selected from
+    ``(X - intercepts_[1]) @ coefs_[0] + intercepts_[0]``, without the subtraction if `center` is False; the
+    reconstructions of codes f are ``f @ coefs_[1] + intercepts_[1]``.
 scaling_ : Scaling
     What is done to rows first.
 threshold_ : float or None
