@@ -46,6 +46,7 @@ def places(path):
     return [(line["solve"], line["iteration"]) for line in read(path)]
 
 
+@pytest.mark.filterwarnings("ignore:only .* made:UserWarning")
 def test_the_history_of_a_dictionary_has_its_figures_and_says_how_far_the_training_was(rng, kind, path):
     model = TopKAutoencoder(
         12, k=3, solver=Adam(batch_size=10), max_iter=2, random_state=0, callbacks=[kind(path)]
@@ -56,6 +57,7 @@ def test_the_history_of_a_dictionary_has_its_figures_and_says_how_far_the_traini
         assert [line[column] for line in lines] == model.measures_curve_[curve]
     assert [line["updates"] for line in lines] == [30, 60, 90, 120]
     assert [line["passes"] for line in lines] == [0.5, 1, 1.5, 2]
+    assert not {"rows", "gradient_norm"} & set(lines[0])  # which dictionaries do not have
     seconds = [line["seconds"] for line in lines]
     assert seconds[0] > 0
     assert seconds == sorted(seconds)

@@ -54,12 +54,27 @@ def test_sparse_codes_are_those_of_transform_however_they_are_read(run, dictiona
 def test_what_was_learned_before_rows_that_are_not_finite_is_written(invoke, rows, tmp_path):
     rows[200, 3] = np.nan
     np.save(tmp_path / "rows.npy", rows)
-    arguments = ("-e", "topk", "--k", "4", "--hidden", "30", "--batch-size", "20", "--seed", "1")
+    arguments = (
+        "-e",
+        "topk",
+        "--k",
+        "4",
+        "--hidden",
+        "30",
+        "--batch-size",
+        "20",
+        "--seed",
+        "1",
+        "--note",
+        "First try.",
+    )
     failed = invoke("train", "rows.npy", "-o", "model.safetensors", *arguments)
     assert failed.exit_code == 1
     assert "rows.npy contains NaN or infinity, first in row 200, column 3." in failed.stderr
     assert "model.partial.safetensors holds the model that was reached" in failed.stderr
-    assert rhohat.load(tmp_path / "model.partial.safetensors").n_steps_ > 0
+    partial = rhohat.load(tmp_path / "model.partial.safetensors")
+    assert partial.n_steps_ > 0
+    assert (partial.model_card_.note, partial.model_card_.data) == ("First try.", "300 rows of 16 columns of rows.npy.")
     assert not (tmp_path / "model.safetensors").exists()
 
 
@@ -223,7 +238,10 @@ def test_a_report_of_a_dictionary_names_the_rows_of_a_file(run, invoke, dictiona
     (tmp_path / "names.txt").write_text("\n".join(names[:200]), encoding="utf-8")
     refused = invoke(*report)
     assert refused.exit_code == 1
-    assert "one string for each of the 300 rows; got 200" in refused.stderr
+    assert (
+        "names.txt, given as --row-labels, must have one line for each of the 300 rows; it has 200." in refused.stderr
+    )
     (tmp_path / "names.txt").write_text("\n".join(names), encoding="latin-1")
     assert "names.txt is not encoded in UTF-8; pass its --encoding" in invoke(*report).stderr
     run(*report, "--encoding", "latin-1")
+    assert "pass it as --row-labels." in invoke(*report[:-2], "--row-names", "a").stderr

@@ -133,6 +133,11 @@ def test_more_passes_explain_more():
 # scikit-learn's tools.
 
 
+def test_prefixes_are_described_by_their_name():
+    model = dictionary("matryoshka", prefixes=[4, 16], max_iter=1).fit(X)
+    assert model.describe()["selection"].endswith("prefixes=(4, 16))")
+
+
 def test_codes_may_be_dense():
     model = dictionary("topk").fit(X)
     codes = model.transform(X)
@@ -219,6 +224,25 @@ def test_tensors_are_rows_in_memory_and_from_an_iterator(dtype):
     np.testing.assert_array_equal(model.transform(tensor).toarray(), model.transform(as_array).toarray())
     streamed = [dictionary("topk").fit(iter([one[:90], one[90:]])) for one in (as_array, tensor)]
     same(*streamed)
+
+
+class Loader:
+    """What PyTorch's DataLoader is: an iterable of lists of tensors, with a length, and no array."""
+
+    def __init__(self, pieces):
+        self.pieces = pieces
+
+    def __len__(self):
+        return len(self.pieces)
+
+    def __iter__(self):
+        return ([piece] for piece in self.pieces)
+
+
+@pytest.mark.filterwarnings("ignore:only .* made:UserWarning")
+def test_an_iterable_that_is_no_array_is_read_like_an_iterator():
+    pieces = np.split(X, [50, 100, 170])
+    same(dictionary("topk").fit(Loader(pieces)), dictionary("topk").fit(iter(pieces)))
 
 
 def test_codes_and_scores_of_a_source_are_those_of_the_rows(tmp_path):

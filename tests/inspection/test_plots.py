@@ -6,7 +6,16 @@ from matplotlib import pyplot
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from rhohat import Convolution, ConvolutionalAutoencoder, Dense, MaxPooling, feature_maps, open_rows
+from rhohat import (
+    Adam,
+    Convolution,
+    ConvolutionalAutoencoder,
+    Dense,
+    MaxPooling,
+    TopKAutoencoder,
+    feature_maps,
+    open_rows,
+)
 from rhohat.estimators import SparseAutoencoder
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
 
@@ -283,3 +292,13 @@ def test_maps_of_other_than_images_are_refused(rng):
         plot_feature_maps(SparseAutoencoder(n_components=2, tol=10).fit(X), X)
     with pytest.raises(ValueError, match=r"rows have the shape \(12, 1\)"):
         plot_feature_maps(convolutional(X, [Convolution(2, 3)]), X)
+
+
+def test_the_cost_of_a_dictionary_is_drawn_over_updates_without_terms_of_0():
+    X = np.random.default_rng(0).random((600, 5))
+    model = TopKAutoencoder(12, k=3, solver=Adam(batch_size=10), max_iter=2, random_state=0).fit(X)
+    assert not any(model.terms_curve_["auxiliary"])
+    ax = plot_loss_curve(model)
+    assert ax.get_xlabel() == "updates"
+    assert [line.get_label() for line in ax.lines] == ["J", "loss"]
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [30, 60, 90, 120])

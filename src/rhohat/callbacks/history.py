@@ -122,8 +122,9 @@ class JSONLinesHistory(_History):
     iterations from 1. ``rows`` is the number of rows in the warm-up, which uses some rows only. It is null, or
     empty, in all other iterations, which use all rows.
     ``seconds`` is the time since this object was first called. For dictionaries, it is the time of the training so far,
-    and a line has more figures, which `IterationState.measures` describes: ``updates``, ``passes`` (left out for
-    iterators), ``rows_seen``, ``fvu``, ``l0`` and ``dead``. Each line is handed to the operating system at once, so
+    also after it was resumed, and a line has no ``rows`` and no ``gradient_norm``, but more figures, which
+    `IterationState.measures` describes: ``updates``, ``passes`` (left out for iterators), ``rows_seen``, ``fvu``,
+    ``l0`` and ``dead``. Each line is handed to the operating system at once, so
     that a fit that is killed leaves only complete lines. Copies, such as scikit-learn's `clone` makes, add lines to the
     same file.
 
@@ -142,15 +143,16 @@ class JSONLinesHistory(_History):
         return int(last["solve"]), int(last["iteration"])
 
     def _line(self, solve: int, state: IterationState, seconds: float) -> str:
+        measures = {name: _finite(value) for name, value in _measures(state).items()}
         record = {
             "solve": solve,
-            "rows": state.n_rows,
+            **({} if measures else {"rows": state.n_rows}),
             "iteration": state.iteration,
             "value": _finite(state.value),
             "terms": {name: _finite(value) for name, value in state.terms.items()},
-            "gradient_norm": _finite(state.gradient_norm),
+            **({} if measures else {"gradient_norm": _finite(state.gradient_norm)}),
             "seconds": seconds,
-            **{name: _finite(value) for name, value in _measures(state).items()},
+            **measures,
         }
         return json.dumps(record, allow_nan=False) + "\n"
 
@@ -159,10 +161,10 @@ class CSVHistory(_History):
     """Write a line of a CSV table after every iteration.
 
     The columns are solve (the number of the run of the solver), rows (their number in the warm-up, otherwise empty),
-    iteration, value (the cost J), a column for each term
-    of J with the name of the term, gradient_norm, and seconds. For dictionaries, columns of updates, passes (not for
-    iterators), rows_seen, fvu, l0 and dead follow. The columns of terms, and which of the last ones there are, are
-    determined by the first iteration that is written to the file.
+    iteration, value (the cost J), a column for each term of J with the name of the term, gradient_norm, and seconds.
+    For dictionaries, there are no columns rows and gradient_norm, and columns of updates, passes (not for iterators),
+    rows_seen, fvu, l0 and dead follow. The columns of terms, and which of the last ones there are, are determined by
+    the first iteration that is written to the file.
 
     Parameters
     ----------
@@ -196,22 +198,23 @@ class CSVHistory(_History):
     1,,1,0.5,0.5,0.25,0.0
     """
 
-    _before, _after = ("solve", "rows", "iteration", "value"), ("gradient_norm", "seconds")
+    _only_networks = ("rows", "gradient_norm")  # columns of what dictionaries do not have
     _terms: list[str] | None
     _measures: list[str]
 
     def _last(self, lines: list[str]) -> tuple[int, int]:
         header, *rows = csv.reader(lines)
-        end = header.index(self._after[0])
-        self._terms = header[len(self._before) : end]
-        self._measures = header[end + len(self._after) :]
+        of_network = self._only_networks[0] in header
+        end = header.index(self._only_networks[1] if of_network else "seconds")
+        self._terms = header[4 if of_network else 3 : end]
+        self._measures = header[header.index("seconds") + 1 :]
         if (
             header != self._header(self._terms)
             or not set(self._measures) <= set(_MEASURES)
             or any(len(row) != len(header) for row in rows[-1:])
         ):
             raise ValueError
-        return (int(rows[-1][0]), int(rows[-1][2])) if rows else (0, 0)
+        return (int(rows[-1][0]), int(rows[-1][header.index("iteration")])) if rows else (0, 0)
 
     def _read_what_is_there(self) -> tuple[int, int]:
         self._terms, self._measures = None, []
@@ -230,15 +233,16 @@ class CSVHistory(_History):
                 " to another file, or use JSONLinesHistory."
             )
         terms = [float(state.terms[name]) if name in state.terms else "" for name in self._terms]
-        rows = "" if state.n_rows is None else state.n_rows
+        rows, norm = "" if state.n_rows is None else state.n_rows, float(state.gradient_norm)
         measured = _measures(state)
         measures = [measured.get(name, "") for name in self._measures]
-        norm = float(state.gradient_norm)
-        writer.writerow([solve, rows, state.iteration, float(state.value), *terms, norm, seconds, *measures])
+        begin, end = ([solve], []) if self._measures else ([solve, rows], [norm])
+        writer.writerow([*begin, state.iteration, float(state.value), *terms, *end, seconds, *measures])
         return lines.getvalue()
 
     def _header(self, terms: list[str]) -> list[str]:
-        return [*self._before, *terms, *self._after, *self._measures]
+        rows, norm = ([], []) if self._measures else ([one] for one in self._only_networks)
+        return ["solve", *rows, "iteration", "value", *terms, *norm, "seconds", *self._measures]
 
 
 def _measures(state: IterationState) -> dict[str, float]:

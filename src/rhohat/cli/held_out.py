@@ -22,7 +22,7 @@ from rhohat.models.model_card import ModelCard
 from rhohat.models.pipelines import estimator_of
 from rhohat.objective.held_out import draw_held_out
 
-__all__ = ["MOST_ROWS", "Held", "card_of_training", "hold_out", "next_command"]
+__all__ = ["MOST_ROWS", "Held", "card_of_training", "described_data", "hold_out", "next_command"]
 
 _DEFAULT = 0.1  # fraction of the rows that is held out for estimators that predict
 _FEWEST_ROWS = 50  # with fewer rows, none are held out unless they are asked for
@@ -89,17 +89,22 @@ def hold_out(
     return Held(*parts)
 
 
-def card_of_training(model: Any, held: Held, name: str) -> ModelCard:
-    """Return the card of a model: its data, and figures on the rows of the training and on those held out."""
+def described_data(held: Held, name: str) -> str:
+    """Return a sentence on the rows of a training, and on those that are held out."""
     data = f"{counted(len(held.rows), 'row')} of {counted(held.rows.shape[1], 'column')} of {name}"
     if held.out is not None:
         data += f"; {counted(len(held.out), 'further row')} {'was' if len(held.out) == 1 else 'were'} held out"
+    return f"{data}."
+
+
+def card_of_training(model: Any, held: Held, name: str) -> ModelCard:
+    """Return the card of a model: its data, and figures on the rows of the training and on those held out."""
     rows, y = held.rows, held.y
     if len(rows) > MOST_ROWS:
         some = np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.intp)
         rows, y = select_rows(rows, some), None if y is None else y[some]
     return ModelCard(
-        data=f"{data}.",
+        data=described_data(held, name),
         figures=_figures(model, rows, y),
         held_out={} if held.out is None else _without_dead(_figures(model, held.out, held.y_out)),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from rhohat.cli.app import note
 from rhohat.cli.summary import amount_of_training
+from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import estimator_of
 
@@ -18,13 +19,15 @@ __all__ = ["keeping_what_was_reached"]
 
 
 @contextmanager
-def keeping_what_was_reached(ctx: Any, model: Any, output: Path, checkpoint: Path | None) -> Iterator[None]:
+def keeping_what_was_reached(
+    ctx: Any, model: Any, output: Path, checkpoint: Path | None, card: ModelCard | None = None
+) -> Iterator[None]:
     """Context manager around a fit, which writes the state that was reached to a model file beside the output.
 
     That is the state at which Ctrl-C has ended the fit, or that before a batch of a dictionary that is not finite.
 
     The estimator is given ``warm_start=True`` meanwhile, with which an interrupted fit leaves it with the parameters
-    of the last iteration.
+    of the last iteration. The model card says what is known of it: a note, and the data.
     """
     network = estimator_of(model)
     can_keep = network.get_params(deep=False).get("warm_start") is False
@@ -34,24 +37,24 @@ def keeping_what_was_reached(ctx: Any, model: Any, output: Path, checkpoint: Pat
         yield
     except KeyboardInterrupt:
         if getattr(network, "solver_status_", None) == "interrupted":
-            _save_partial(ctx, model, network, output)
+            _save_partial(ctx, model, network, output, card)
         else:
             note(ctx, "no model was written.")
         note(ctx, _how_to_go_on(checkpoint))
         raise
     except ValueError:
         if getattr(network, "solver_status_", None) == "not_finite":
-            _save_partial(ctx, model, network, output)
+            _save_partial(ctx, model, network, output, card)
         raise
     finally:
         if can_keep:
             network.set_params(warm_start=False)
 
 
-def _save_partial(ctx: Any, model: Any, network: Any, output: Path) -> None:
+def _save_partial(ctx: Any, model: Any, network: Any, output: Path, card: ModelCard | None) -> None:
     partial = output.with_name(f"{output.stem}.partial{output.suffix}")
     network.set_params(warm_start=False)
-    save(model, partial)
+    save(model, partial, card=card)
     note(ctx, f"{partial} holds the model that was reached, after {amount_of_training(network)}.")
 
 

@@ -31,7 +31,7 @@ from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
-from rhohat.common.words import counted, listed
+from rhohat.common.words import counted, listed, message_of
 from rhohat.data import RowSource, open_rows
 from rhohat.data.row_names import names_of_rows
 from rhohat.estimators.targets import check_labels
@@ -259,10 +259,22 @@ def _names_of_rows(
 ) -> list[str] | None:
     """Return the names of rows from a column of the data, or from the lines of a file; None if neither is given."""
     if labels is not None:
-        return read_lines(labels, reading.encoding)
+        lines = read_lines(labels, reading.encoding)
+        if len(lines) not in (len(rows), rows.n_rows_found):
+            n_rows = counted(len(rows), "row")
+            problem = (
+                f"{labels}, given as --row-labels, must have one line for each of the {n_rows}; it has {len(lines):,}."
+            )
+            raise ValueError(problem)
+        return lines
     if column is None:
         return None
-    return names_of_rows(data, column, None if rows.reading is None else rows.reading.text)
+    try:
+        return names_of_rows(data, column, None if rows.reading is None else rows.reading.text)
+    except ValueError as error:
+        problem, for_python, _ = message_of(error).partition(" Pass the names themselves")
+        instead = " Write the names to a text file, one in a line, and pass it as --row-labels." if for_python else ""
+        raise ValueError(problem + instead) from None
 
 
 class _Picture(StrEnum):

@@ -189,7 +189,8 @@ class ReadingOptions:
         try:
             found = np.array(names_of_rows(data, column, None if rows.reading is None else rows.reading.text))
         except (ValueError, TypeError) as error:
-            raise typer.BadParameter(message_of(error), param_hint="--id") from None
+            problem = message_of(error).partition(" Pass the names themselves")[0]  # which is for Python
+            raise typer.BadParameter(problem, param_hint="--id") from None
         return found if rows.kept is None else found[rows.kept]
 
     def labels(self, path: Path, rows: RowSource, *, per_step: bool = False) -> NDArray[Any]:

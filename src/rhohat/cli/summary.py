@@ -50,6 +50,7 @@ def print_summary(
     command: str,
     remark: str | None = None,
     *,
+    is_resumed: bool = False,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -76,7 +77,8 @@ def print_summary(
         print_json(summary)
     elif not quiet:
         trained = _of_dictionary(estimator) if estimator.has_sparse_codes else _of_networks(summary)
-        for line in _lines(summary, trained, held):
+        took = f"{seconds:.1f} s" + (" since it was resumed" if is_resumed else "")
+        for line in _lines(summary, trained, held, took):
             typer.echo(line)
 
 
@@ -96,9 +98,9 @@ def _of_dictionary(dictionary: Any) -> list[str]:
     return lines
 
 
-def _lines(summary: dict[str, Any], trained: list[str], held: Held) -> list[str]:
-    sizes, seconds = "-".join(map(str, summary["layer_sizes"])), f"{summary['seconds']:.1f} s"
-    lines = [f"wrote {summary['model']}: {summary['kind']} {sizes}, {trained[0]}, {seconds}", *trained[1:]]
+def _lines(summary: dict[str, Any], trained: list[str], held: Held, took: str) -> list[str]:
+    sizes = "-".join(map(str, summary["layer_sizes"]))
+    lines = [f"wrote {summary['model']}: {summary['kind']} {sizes}, {trained[0]}, {took}", *trained[1:]]
     n_rows, n_looked_at = len(held.rows), min(len(held.rows), MOST_ROWS)
     some = "" if n_looked_at == n_rows else f"{n_looked_at:,} of "
     lines.append(f"on {some}the {n_rows:,} training rows: {_shown(summary['figures'])}")

@@ -21,7 +21,7 @@ from rhohat.cli.choices import (
     table_preprocessing,
 )
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING
-from rhohat.cli.held_out import card_of_training, hold_out, next_command
+from rhohat.cli.held_out import card_of_training, described_data, hold_out, next_command
 from rhohat.cli.interrupted import keeping_what_was_reached
 from rhohat.cli.making import l1_penalty, make_estimator
 from rhohat.cli.progress import FitProgress
@@ -41,6 +41,7 @@ from rhohat.cli.training_setup import HISTORIES, checkpoint_settings, connected,
 from rhohat.common.stand_ins import stand_ins
 from rhohat.data import MeanImputer
 from rhohat.models.components import names_of_steps
+from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file import save
 from rhohat.models.pipelines import fit_model
 
@@ -351,12 +352,15 @@ def train(
             steps = [*imputers, *preprocessing(preprocess, whole, network)]
         note(ctx, preprocessing_as_text(steps, network))
         model = _pipeline(*steps, network) if steps else network
+        is_resumed = False
         if resume and checkpoint is not None:
             states = sorted(checkpoint.rglob("checkpoint-*.safetensors"), key=lambda state: state.stat().st_mtime)
             note(ctx, f"continuing from {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet")
+            is_resumed = bool(states)
         progress.announce(f"training on {held.rows.shape[0]} rows of {held.rows.shape[1]} columns")
         start = time.perf_counter()
-        with keeping_what_was_reached(ctx, model, output, checkpoint):
+        known = ModelCard(note=note_text or "", data=described_data(held, rows.short_name))
+        with keeping_what_was_reached(ctx, model, output, checkpoint, known):
             fit_model(model, held.rows, held.y)
         seconds = time.perf_counter() - start
         check_outcome(model)
@@ -365,4 +369,6 @@ def train(
         remark = remark_on_training(model, held, card)
     save(model, output, card=card, note=note_text)
     command = next_command(model, output, data, labels, reading.rows)
-    print_summary(model, output, held, card, seconds, command, remark, as_json=as_json, quiet=quiet)
+    print_summary(
+        model, output, held, card, seconds, command, remark, is_resumed=is_resumed, as_json=as_json, quiet=quiet
+    )

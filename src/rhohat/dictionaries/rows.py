@@ -201,7 +201,9 @@ class StreamedBatches:
 
 
 def _as_rows(piece: Any, dtype: DTypeLike | None) -> FloatArray:
-    """Return a piece of an iterator as rows of floats."""
+    """Return a piece of an iterator as rows of floats; PyTorch's DataLoader puts each piece into a list."""
+    if isinstance(piece, list | tuple) and len(piece) == 1 and getattr(piece[0], "ndim", 0) == 2:
+        piece = piece[0]
     rows = np.asarray(without_tensors(piece))
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -190,7 +190,8 @@ class BaseDictionary(UsableDictionary):
         ----------
         X : array-like, RowSource or iterator, of shape (n_samples, n_features)
             Rows. An iterator yields them in pieces of any length, each of shape (any, n_features), such as activations
-            that are made on the fly; its rows are used once, in their order.
+            that are made on the fly; its rows are used once, in their order. An iterable that is no array, such as
+            PyTorch's DataLoader, is used like an iterator.
         y : ignored
 
         Returns
@@ -394,7 +395,7 @@ class BaseDictionary(UsableDictionary):
 
     def _sources(self, X: Any, *, continues: bool) -> list[Any]:
         """Return rows as a list with an array, a row source, or the batches of an iterator."""
-        if isinstance(X, Iterator):
+        if isinstance(X, Iterator) or (isinstance(X, Iterable) and not isinstance(X, RowSource) and not _is_array(X)):
             return [StreamedBatches(X, batch_size=self._solver().batch_size)]
         if is_dask_array(X):
             X = open_rows(X)
@@ -441,6 +442,11 @@ class BaseDictionary(UsableDictionary):
 
     def _explain(self, error: NotFiniteError, sources: Sequence[Any], kept: str) -> str:
         return explain_not_finite(error, sources, self._solver().learning_rate, kept)
+
+
+def _is_array(X: Any) -> bool:
+    """Return whether an object is an array, or something like a list or a table that one can be made of."""
+    return any(hasattr(X, name) for name in ("__array__", "__getitem__", "shape"))
 
 
 def _width(source: Any) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import CheckpointError, CheckpointWarning
-from rhohat.common.words import Sentence, counted
+from rhohat.common.words import Sentence, Setting, counted, joined
 from rhohat.data import RowSource, open_rows
 from rhohat.engines import cluster_of
 from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint
@@ -254,7 +254,9 @@ class Journal:
         settings = {name: value for name, value in self._identity.items() if value is not AS_IT_WAS}
         differences = list(_differences({name: self.found.get(name) for name in settings}, settings))
         if differences:
-            raise CheckpointError(f"{folder} holds checkpoints of another fit: {'; '.join(differences)}.")
+            raise CheckpointError(
+                Sentence(f"{folder} holds checkpoints of another fit: ", joined(differences, "; "), ".")
+            )
 
     @property
     def _place(self) -> tuple[int, str, int]:
@@ -403,6 +405,18 @@ def describe_rows(rows: Any) -> Any:
 #: Names of the rows that are learned from, of networks and of dictionaries.
 _ROWS = ("X", "rows 0")
 
+#: Parameters for which the command line has options.
+_OPTIONS = (
+    "n_components",
+    "k",
+    "max_iter",
+    "sparsity",
+    "sparsity_weight",
+    "weight_decay",
+    "activation",
+    "random_state",
+)
+
 
 def _differences(before: Any, now: Any, name: str = "") -> Any:
     """Yield a phrase for every difference between two descriptions."""
@@ -420,7 +434,9 @@ def _differences(before: Any, now: Any, name: str = "") -> Any:
         elif name.endswith(".shape[0]") and name.removesuffix(".shape[0]") in _ROWS:
             yield f"that fit had {counted(before, 'row')}, this one has {now:,}"
         else:
-            yield f"{name} was {before!r} in that fit and is {now!r} now"
+            yield Sentence(
+                Setting(name) if name in _OPTIONS else name, f" was {before!r} in that fit and is {now!r} now"
+            )
 
 
 #: Fields of a result that are dicts by number of rows.

@@ -271,10 +271,10 @@ def plot_feature_maps(
 
 
 def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
-    """Draw the cost J and its terms over the iterations of a fit.
+    """Draw the cost J and its terms over the iterations of a fit, or over the updates of a dictionary.
 
     The curve begins with the first iteration of the warm-up, if there was one. J is computed on some of the rows there,
-    and drawn lighter.
+    and drawn lighter. Terms that were always 0 are left out, as the axis of the cost is logarithmic.
 
     Parameters
     ----------
@@ -306,12 +306,16 @@ def plot_loss_curve(estimator: BaseNetwork, *, ax: Axes | None = None) -> Axes:
         label = f"J on {n_rows:,} rows, the warm-up"
         ax.plot(begin + np.arange(len(values)), values, color=f"{0.75 - 0.1 * min(number, 3):.2f}", label=label)
         begin += len(values)
-    iterations = begin + np.arange(len(estimator.loss_curve_))
+    iterations, unit = begin + np.arange(len(estimator.loss_curve_)), "iteration"
+    rows_seen = getattr(estimator, "measures_curve_", {}).get("rows")
+    if rows_seen:  # a dictionary, whose curves have a number for each block of updates
+        iterations, unit = estimator.n_steps_ * np.array(rows_seen) / rows_seen[-1], "updates"
     ax.plot(iterations, estimator.loss_curve_, color="black", label="J on all rows" if warm_up else "J")
     for name, values in estimator.terms_curve_.items():
-        ax.plot(iterations, values, linewidth=1, label=name.replace("_", " "))
+        if np.greater(values, 0).any() or not len(values):
+            ax.plot(iterations, values, linewidth=1, label=name.replace("_", " "))
     ax.set_yscale("log")
-    ax.set_xlabel("iteration")
+    ax.set_xlabel(unit)
     ax.set_ylabel("cost")
     ax.legend()
     return ax

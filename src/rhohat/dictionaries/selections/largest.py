@@ -137,6 +137,10 @@ class Matryoshka(BatchTopK):
 
     sizes: tuple[int, ...]
 
+    def __str__(self) -> str:
+        """Return the settings by the names that estimators have for them."""
+        return f"Matryoshka(k={self.k}, prefixes={self.sizes})"
+
     def prefixes(self, n_latents: int) -> NDArray[np.int64]:
         """Return the numbers of latents in the prefixes."""
         return np.array(self.sizes)
