@@ -62,6 +62,9 @@ def test_settings_in_a_warning_are_shown_as_options_once(kind, word, setting, sh
         (("-e", "topk", "--k", "64", "--latents", "32"), "--k 64 must not exceed --hidden 32."),
         (("-e", "topk", "--k", "0"), "--k must be an int in the range [1, inf); got 0."),
         (("--max-iter", "0"), "--max-iter must be an int in the range [1, inf); got 0."),
+        (("--rho", "0"), "error: --rho must be a float in the range (0.0, 1.0); got 0.0."),
+        (("--lambda=-1",), "error: --lambda must be a float in the range [0.0, inf); got -1.0."),
+        (("--sparsity", "0"), "error: --sparsity must be a float in the range (0.0, 1.0); got 0.0."),
         (("--beta", "-1"), "--beta must be a float in the range [0.0, inf); got -1.0."),
         (
             ("-e", "topk", "--set", "dead_after=0"),

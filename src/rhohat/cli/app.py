@@ -58,7 +58,7 @@ _COMMANDS = {
 }
 ORDER = tuple(name for names in _COMMANDS.values() for name in names)
 
-_TRACEBACK, _QUIET = "rhohat.traceback", "rhohat.quiet"
+_TRACEBACK, _QUIET, _TYPED = "rhohat.traceback", "rhohat.quiet", "rhohat.typed"
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
@@ -68,6 +68,7 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments and options that the user has typed."""
+        ctx.find_root().meta[_TYPED] = list(args)
         known = {name for parameter in self.params for name in parameter.opts}
         end = args.index("--") if "--" in args else len(args)
         return super().parse_args(ctx, [*(own_name(one, known) for one in args[:end]), *args[end:]])
@@ -121,7 +122,7 @@ class _Commands(TyperGroup):
         except Exception as error:
             if ctx.meta.get(_TRACEBACK):
                 raise
-            print(f"error: {_sentence(error)}", file=sys.stderr)
+            print(f"error: {_sentence(error, ctx.meta.get(_TYPED, []))}", file=sys.stderr)
             raise typer.Exit(_BAD_OPTION if isinstance(error, InvalidParameterError) else _FAILED) from None
 
 
@@ -138,13 +139,13 @@ def _remark(message: Warning | str, kind: type[Warning]) -> str:
     return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {written(text)}"
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, typed: list[str]) -> str:
     """Return the message of an error; for an error that is not meant for users, also its type and a hint."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
     text = written(message_of(error)) or type(error).__name__
     if isinstance(error, InvalidParameterError):
-        return refused_parameter(text, _names_of_options())
+        return refused_parameter(text, _names_of_options(), typed)
     if isinstance(error, MemoryError):
         return f"there is not enough memory. {text if str(error) else ''}".strip()
     if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):
@@ -155,6 +156,7 @@ def _sentence(error: Exception) -> str:
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
     help="Learn sparse features from unlabelled data.",
     epilog="Exit status: 0 done; 1 an error in the data, a file or the training; 2 bad options; 130 interrupted."

@@ -123,7 +123,9 @@ def _figures(model: Any, rows: RowSource, y: NDArray[Any] | None) -> dict[str, f
         **_errors("RMSE", found.root_mean_squared_error, estimator_of(model)),
         "outliers": None if found.outlier_fraction is None else round(found.outlier_fraction * len(rows)),
         "L0": found.l0 if is_dictionary else None,
-        "dead latents" if is_dictionary else "dead units": round(found.dead_fraction * found.n_units),
+        "dead latents" if is_dictionary else "dead units": (
+            None if found.units_are_outputs else round(found.dead_fraction * found.n_units)
+        ),
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
 

@@ -47,7 +47,7 @@ def written(text: str) -> str:
     return text.written(_as_option) if isinstance(text, Sentence) else text
 
 
-def refused_parameter(message: str, options: Collection[str]) -> str:
+def refused_parameter(message: str, options: Collection[str], typed: Collection[str] = ()) -> str:
     """Return scikit-learn's message on a parameter that is out of its range, with the option that sets it.
 
     Parameters
@@ -56,18 +56,27 @@ def refused_parameter(message: str, options: Collection[str]) -> str:
         Any message; those that are not about such a parameter are returned as they are.
     options : collection of str
         Names of the options of the command. Parameters without one are set with --set.
+    typed : collection of str, default=()
+        The command line. If the option has another name there, such as --rho, the message has this name.
 
     Examples
     --------
     >>> refused_parameter("The 'k' parameter of A must be an int in the range [1, inf). Got 0 instead.", {"--k"})
     '--k must be an int in the range [1, inf); got 0.'
+    >>> refused_parameter(
+    ...     "The 'sparsity' parameter of A must be below 1. Got 2 instead.", {"--sparsity"}, ["train", "--rho", "2"]
+    ... )
+    '--rho must be below 1; got 2.'
     """
     found = _OUT_OF_RANGE.fullmatch(message)
     if found is None:
         return message
     name, allowed, got = found.groups()
     option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-    return f"{option if option in options else f'--set {name}'} must be {allowed}; got {got}."
+    others = (other for other, own in _OTHER_NAMES.items() if own == option)
+    names = {one.partition("=")[0] for one in typed}
+    shown = next((other for other in others if other in names), option)
+    return f"{shown if option in options else f'--set {name}'} must be {allowed}; got {got}."
 
 
 def _as_option(setting: Setting) -> str:

@@ -26,7 +26,7 @@ def remark_on_training(model: Any, held: Held, card: ModelCard) -> str | None:
     if estimator.has_sparse_codes:
         remarks = [remark_on_updates(estimator)]
     else:
-        n_dead, n_units = int(card.figures["dead units"]), estimator.layer_sizes_[estimator.code_layer_]
+        n_dead, n_units = int(card.figures.get("dead units", 0)), estimator.layer_sizes_[estimator.code_layer_]
         remarks = [
             remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows)),
             remark_on_dead_units(n_dead, n_units, estimator.sparsity_target_),

@@ -185,7 +185,8 @@ def train(
     max_iter: Annotated[
         int | None,
         _of_training(
-            "Largest number of iterations; for adam and sgd of epochs, and for dictionaries of passes over the rows."
+            "Largest number of iterations, not counting those of the warm-up on some of the rows, which come before;"
+            " for adam and sgd of epochs, and for dictionaries of passes over the rows."
         ),
     ] = None,
     learning_rate: Annotated[

@@ -80,6 +80,9 @@ class Evaluation:
     outlier_fraction : float or None
         Fraction of the rows that a detector takes for outliers; None for any other model. The other figures of a
         detector are those of its autoencoder.
+    units_are_outputs : bool
+        Whether the units are the outputs of the model, as in a softmax regression, which has no hidden units. Their
+        figures are not printed then.
     """
 
     n_samples: int
@@ -110,6 +113,7 @@ class Evaluation:
     mean_absolute_error: FloatArray | None = None
     root_mean_squared_error: FloatArray | None = None
     outlier_fraction: float | None = None
+    units_are_outputs: bool = False
 
     @property
     def balanced_accuracy(self) -> float | None:
@@ -127,9 +131,17 @@ class Evaluation:
 
     def _lines(self) -> list[tuple[str, str]]:
         """Return the names and the values that are printed; empty values are left out."""
-        lines = [
+        return [
             ("rows", f"{self.n_samples} with {counted(self.n_features, 'feature')}"),
             *self._lines_of_results(),
+            *([] if self.units_are_outputs else self._lines_of_units()),
+            ("J", _number(self.cost)),
+            *((f"  {name}", _number(one)) for name, one in self.terms.items()),
+        ]
+
+    def _lines_of_units(self) -> list[tuple[str, str]]:
+        """Return what is printed of reconstructions and of the hidden units."""
+        lines = [
             ("units", f"{self.n_units}"),
             ("explained variance", _number(self.explained_variance)),
             ("mean squared error", _number(self.mean_squared_error)),
@@ -141,7 +153,7 @@ class Evaluation:
         ]
         if self.sparsity is not None:
             lines.append((f"KL to {self.sparsity:g}, all units", _number(self.kl_to_target)))
-        return [*lines, ("J", _number(self.cost)), *((f"  {name}", _number(one)) for name, one in self.terms.items())]
+        return lines
 
     def _lines_of_results(self) -> list[tuple[str, str]]:
         """Return what is printed of predictions, and of outliers."""

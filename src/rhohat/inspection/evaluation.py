@@ -156,6 +156,7 @@ def _evaluate_network(
         sparsity=sparsity,
         cost=value,
         terms=terms,
+        units_are_outputs=estimator.code_layer_ == estimator.network_.n_layers,
         score=score,
         score_name=None if targets is None else "accuracy" if is_classifier(estimator) else "R²",
         **({} if targets is None or per_step else _results(estimator, targets, predictions, probabilities)),
