@@ -573,7 +573,7 @@ def test_checkpoints_of_an_earlier_training_are_kept_or_resumed(run, invoke, ima
     assert refused.exit_code == 1
     assert "state holds checkpoints of an earlier fit. Pass --resume to continue that fit" in sentence(refused.stderr)
     resumed = sentence(invoke(*arguments, "--resume").stderr)
-    assert "continuing from state/checkpoint-" in resumed
+    assert "the newest checkpoint is state/checkpoint-" in resumed
     assert "the fit that state holds is finished" in resumed
     assert "start anew with a larger max_iter (--max-iter) and another folder" in resumed
 

@@ -356,7 +356,10 @@ def train(
         is_resumed = False
         if resume and checkpoint is not None:
             states = sorted(checkpoint.rglob("checkpoint-*.safetensors"), key=lambda state: state.stat().st_mtime)
-            note(ctx, f"continuing from {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet")
+            note(
+                ctx,
+                f"the newest checkpoint is {states[-1]}" if states else f"there is no checkpoint in {checkpoint} yet",
+            )
             is_resumed = bool(states)
         progress.announce(f"training on {held.rows.shape[0]} rows of {held.rows.shape[1]} columns")
         start = time.perf_counter()

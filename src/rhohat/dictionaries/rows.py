@@ -15,10 +15,16 @@ from rhohat.common.blocks import in_memory
 from rhohat.common.randomness import keyed_generator
 from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
 
-__all__ = ["MOST_SAMPLED", "BatchSource", "ShuffledBatches", "StreamedBatches"]
+__all__ = ["MOST_SAMPLED", "BatchSource", "ShuffledBatches", "StreamedBatches", "is_stream"]
 
 #: Most rows of which means and norms are taken.
 MOST_SAMPLED = 32_768
+
+
+def is_stream(X: Any) -> bool:
+    """Return whether rows come piece by piece: from an iterator, or an iterable that no array can be made of."""
+    is_array = any(hasattr(X, name) for name in ("__array__", "__getitem__", "shape"))
+    return isinstance(X, Iterator) or (isinstance(X, Iterable) and not is_array)
 
 
 @runtime_checkable

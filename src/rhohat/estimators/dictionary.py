@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -24,7 +24,7 @@ from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
 from rhohat.dictionaries.dead_latents import default_dead_after
 from rhohat.dictionaries.folding import Folding
-from rhohat.dictionaries.rows import BatchSource, StreamedBatches
+from rhohat.dictionaries.rows import BatchSource, StreamedBatches, is_stream
 from rhohat.dictionaries.run import joined_curves
 from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
@@ -395,7 +395,7 @@ class BaseDictionary(UsableDictionary):
 
     def _sources(self, X: Any, *, continues: bool) -> list[Any]:
         """Return rows as a list with an array, a row source, or the batches of an iterator."""
-        if isinstance(X, Iterator) or (isinstance(X, Iterable) and not isinstance(X, RowSource) and not _is_array(X)):
+        if is_stream(X):
             return [StreamedBatches(X, batch_size=self._solver().batch_size)]
         if is_dask_array(X):
             X = open_rows(X)
@@ -442,11 +442,6 @@ class BaseDictionary(UsableDictionary):
 
     def _explain(self, error: NotFiniteError, sources: Sequence[Any], kept: str) -> str:
         return explain_not_finite(error, sources, self._solver().learning_rate, kept)
-
-
-def _is_array(X: Any) -> bool:
-    """Return whether an object is an array, or something like a list or a table that one can be made of."""
-    return any(hasattr(X, name) for name in ("__array__", "__getitem__", "shape"))
 
 
 def _width(source: Any) -> int:

@@ -17,11 +17,12 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import CheckpointError, CheckpointWarning
-from rhohat.common.words import Sentence, Setting, counted, joined
+from rhohat.common.words import Sentence, joined
 from rhohat.data import RowSource, open_rows
 from rhohat.engines import cluster_of
 from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint
 from rhohat.fitting.checkpoints import Checkpoints
+from rhohat.fitting.differences import differences_of
 from rhohat.solvers import RunState, SolverResult, as_solver
 
 __all__ = ["AS_IT_WAS", "Journal", "describe", "describe_estimator", "describe_rows"]
@@ -252,7 +253,7 @@ class Journal:
     def _refuse_differences(self, folder: Path) -> None:
         """Raise CheckpointError if the settings or data of the fit differ from those in the checkpoint."""
         settings = {name: value for name, value in self._identity.items() if value is not AS_IT_WAS}
-        differences = list(_differences({name: self.found.get(name) for name in settings}, settings))
+        differences = list(differences_of({name: self.found.get(name) for name in settings}, settings))
         if differences:
             raise CheckpointError(
                 Sentence(f"{folder} holds checkpoints of another fit: ", joined(differences, "; "), ".")
@@ -400,43 +401,6 @@ def describe_rows(rows: Any) -> Any:
         return None
     source = rows if isinstance(rows, RowSource) else open_rows(np.asarray(rows).reshape(len(rows), -1))
     return {"shape": list(rows.shape), "dtype": str(source.dtype), "digest": source.fingerprint()}
-
-
-#: Names of the rows that are learned from, of networks and of dictionaries.
-_ROWS = ("X", "rows 0")
-
-#: Parameters for which the command line has options.
-_OPTIONS = (
-    "n_components",
-    "k",
-    "max_iter",
-    "sparsity",
-    "sparsity_weight",
-    "weight_decay",
-    "activation",
-    "random_state",
-)
-
-
-def _differences(before: Any, now: Any, name: str = "") -> Any:
-    """Yield a phrase for every difference between two descriptions."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in [*before, *(key for key in now if key not in before)]:
-            inner = f"{name}.{key}" if name else key
-            yield from _differences(before.get(key), now.get(key), inner)
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for index, (one, other) in enumerate(zip(before, now, strict=True)):
-            yield from _differences(one, other, f"{name}[{index}]")
-    elif before != now and not (before != before and now != now):
-        if name.endswith(".digest"):
-            array = name.removesuffix(".digest")
-            yield "the numbers of the rows differ" if array in _ROWS else f"the numbers in {array} are not the same"
-        elif name.endswith(".shape[0]") and name.removesuffix(".shape[0]") in _ROWS:
-            yield f"that fit had {counted(before, 'row')}, this one has {now:,}"
-        else:
-            yield Sentence(
-                Setting(name) if name in _OPTIONS else name, f" was {before!r} in that fit and is {now!r} now"
-            )
 
 
 #: Fields of a result that are dicts by number of rows.
