@@ -363,13 +363,11 @@ def test_a_device_without_enough_memory_says_what_to_lower(monkeypatch, capsys):
 # What is refused, and what is not kept.
 
 
-def test_a_cluster_and_several_devices_are_refused():
+def test_a_cluster_is_refused():
     with pytest.raises(ValueError, match="engine must be None, a TorchEngine, or the name of a device"):
         dictionary("topk", engine=DaskEngine.__new__(DaskEngine)).fit(X)
     with pytest.raises(ValueError, match="device must be 'cuda', 'mps', 'xpu' or 'cpu'"):
         dictionary("topk", engine="gpu").fit(X)
-    with pytest.raises(ValueError, match="dictionaries are trained on one device; set engine to one of cpu, cpu"):
-        dictionary("topk", engine=TorchEngine(devices=["cpu", "cpu"])).fit(X)
 
 
 def test_a_name_is_enough_and_a_model_file_does_not_keep_it(tmp_path):

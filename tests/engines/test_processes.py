@@ -120,36 +120,90 @@ def test_all_end_when_a_callback_ends_the_first(how, digits):
     assert followers() == []
 
 
+#: A program that runs in each of two processes, which are a group before the fits begin.
 _IN_A_GROUP = """
 import sys, warnings
 import numpy as np, torch
-from rhohat import SparseAutoencoder, TorchEngine
+from tests.engines.test_processes import TWO, fits_of_a_group
 rank, port = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
 warnings.simplefilter("ignore")
-X = np.load("X.npy")
-engine = TorchEngine(devices=["cpu", "cpu"], dtype="float64")
-model = SparseAutoencoder(n_components=6, max_iter=3, solver="adam", random_state=0, engine=engine).fit(X)
-np.save(f"theta{rank}.npy", model.theta_)
+np.savez(f"fitted{rank}.npz", **fits_of_a_group(np.load("X.npy"), TWO))
 torch.distributed.destroy_process_group()
 """
 
 
+def fits_of_a_group(X, engine):
+    """Parameters of a network, and of a dictionary of each selection, some of whose latents are dead meanwhile."""
+    network = SparseAutoencoder(n_components=6, max_iter=3, solver="adam", random_state=0, engine=engine).fit(X)
+    found = {"network": network.theta_}
+    how = {"n_components": 50, "max_iter": 2, "random_state": 0, "dead_after": 500, "engine": engine}
+    without_dead = {**how, "dead_after": 10**6}
+    for kind in (
+        rhohat.TopKAutoencoder(k=3, **how),
+        rhohat.BatchTopKAutoencoder(k=3, **how),
+        rhohat.MatryoshkaAutoencoder(k=3, **how),
+        rhohat.JumpReLUAutoencoder(**how),
+        rhohat.L1Autoencoder(**without_dead),
+        rhohat.GatedAutoencoder(**without_dead),
+    ):
+        kind.fit(X)
+        found[type(kind).__name__] = np.concatenate([one.ravel() for one in (*kind.coefs_, *kind.intercepts_)])
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the trainings are short
 def test_processes_that_are_a_group_already_compute_together(digits, tmp_path):
     np.save(tmp_path / "X.npy", digits[0])
     (tmp_path / "fit.py").write_text(_IN_A_GROUP)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
+    root = str(Path(__file__).parents[2])
     started = [
-        subprocess.Popen([sys.executable, "fit.py", rank, port], cwd=tmp_path, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "fit.py", rank, port],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root}/src"},
+            stderr=subprocess.PIPE,
+        )
         for rank in ("0", "1")
     ]
-    said = [process.communicate(timeout=120)[1].decode() for process in started]
+    said = [process.communicate(timeout=300)[1].decode() for process in started]
     assert [process.returncode for process in started] == [0, 0], said
-    expected = SparseAutoencoder(n_components=6, max_iter=3, solver="adam", random_state=0, engine=ONE).fit(digits[0])
-    for rank in (0, 1):
-        np.testing.assert_allclose(np.load(tmp_path / f"theta{rank}.npy"), expected.theta_, rtol=1e-10, atol=1e-12)
+    for name, expected in fits_of_a_group(digits[0], ONE).items():
+        for rank in (0, 1):
+            found = np.load(tmp_path / f"fitted{rank}.npz")[name]
+            np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_process_of_a_dictionary_that_is_killed_is_named_and_the_training_resumed(digits, tmp_path):
+    def kill(state):
+        if state.iteration == 4:
+            (follower,) = followers()
+            os.kill(follower, signal.SIGKILL)
+
+    how = {"n_components": 40, "k": 3, "max_iter": 8, "random_state": 0}
+    begun = rhohat.TopKAutoencoder(**how, engine=TWO, checkpoint=rhohat.Checkpoint(tmp_path, every=1), callbacks=[kill])
+    with pytest.raises(ClusterError, match=r"process 1 of 2, .* was killed by the signal SIGKILL"):
+        begun.fit(digits[0])
+    assert followers() == []
+    resumed = rhohat.TopKAutoencoder(**how, engine=ONE, checkpoint=rhohat.Checkpoint(tmp_path, resume=True))
+    whole = rhohat.TopKAutoencoder(**how, engine=ONE)
+    found, expected = (one.fit(digits[0]).coefs_[1] for one in (resumed, whole))
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_what_several_devices_cannot_do_for_a_dictionary_is_refused(digits):
+    model = rhohat.TopKAutoencoder(n_components=40, k=3, engine=TWO)
+    with pytest.raises(ValueError, match="several devices cannot share an iterator of batches"):
+        model.fit(iter([digits[0]]))
+    with pytest.raises(ValueError, match="fit_together trains on one device; set engine to one of cpu, cpu"):
+        rhohat.fit_together([model], digits[0])
+    model.set_params(callbacks=[rhohat.callbacks.ResampleDeadLatents(every=100)])
+    with pytest.raises(ValueError, match="changes the training, which is possible on one device only"):
+        model.fit(digits[0])
 
 
 def test_what_cannot_be_sent_is_refused(digits):

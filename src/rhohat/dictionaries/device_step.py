@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from rhohat.dictionaries.dead_latents import Revival
 from rhohat.dictionaries.device_update import DeviceUpdate
 from rhohat.dictionaries.parameters import Parameters
+from rhohat.dictionaries.shared_codes import codes_of_all, own_rows
 from rhohat.dictionaries.step import Back, Step
+from rhohat.engines import TorchEngine
+from rhohat.ops.code_ops import Codes
 
 __all__ = ["DeviceStep"]
 
@@ -31,11 +34,20 @@ class DeviceStep(Step):
         Whether J has been finite on all batches; changed in place. Where it is false, an update changes nothing.
     """
 
+    engine: TorchEngine
     finite: Tensor = None
     _tensors: dict[int, Tensor] = field(default_factory=dict, init=False)
 
     def _parts_of_rows(self, n_rows: int) -> list[slice]:
         return [slice(0, n_rows)]  # which the threads of the device share
+
+    def _parts_to_encode(self, n_rows: int) -> list[slice]:
+        group = self.engine.group
+        return super()._parts_to_encode(n_rows) if group is None else [own_rows(group, n_rows)]
+
+    def _of_all_rows(self, codes: Codes, n_rows: int) -> Codes:
+        group = self.engine.group
+        return codes if group is None else codes_of_all(codes, group, n_rows)
 
     def _ends(self, prefixes: NDArray[np.int64]) -> Tensor:
         if len(prefixes) not in self._tensors:

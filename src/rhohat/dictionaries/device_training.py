@@ -106,6 +106,7 @@ class DeviceTrainer(Trainer):
         code_ops = code_ops_of(ops)
         super().__init__(problem, solver, state, engine, ops, code_ops, n_steps=n_steps, warm_up=warm_up)
         assert isinstance(code_ops, TorchCodeOps)
+        self._device_engine = engine
         self._ops, self._code_ops, self._dtype = ops, code_ops, engine.dtype
         self._there: _StateThere | None = None
         self._begun = (state.step, state.n_rows)  # updates and rows when the state was put there
@@ -170,6 +171,11 @@ class DeviceTrainer(Trainer):
             return 0
         return int((self._there.rows_since_fired >= self.problem.dead_after).sum())
 
+    def agreed(self, ends: bool) -> bool:
+        """Return whether the training ends, which several devices decide as the first of them does."""
+        engine = self._device_engine
+        return ends if engine.group is None else engine.group.told(ends, engine.device)
+
     def theta(self) -> FloatArray:
         """Return a copy of θ in the dtype of the host's state."""
         if self._there is None:
@@ -217,7 +223,7 @@ class DeviceTrainer(Trainer):
             self._longest_since_fired = int(state.rows_since_fired.max())
             if not isinstance(step, DeviceStep):
                 how = problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary
-                self._step = step = DeviceStep(*how, self.engine, self._code_ops, self._there.finite)
+                self._step = step = DeviceStep(*how, self._device_engine, self._code_ops, self._there.finite)
             step.finite = self._there.finite
         return self._there, step
 

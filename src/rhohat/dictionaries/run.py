@@ -171,7 +171,7 @@ class Record:
             )
         where = {"updates": float(self.trainer.n_steps), "seconds": self.seconds}
         where |= {} if n_passes is None else {"passes": n_passes}
-        return bool(self._callbacks) and self._call_back(terms, {**measures, **where})
+        return self.trainer.agreed(bool(self._callbacks) and self._call_back(terms, {**measures, **where}))
 
     def _call_back(self, terms: dict[str, float], measures: dict[str, float]) -> bool:
         """Call the callbacks with the state after a block, and return whether one of them ends the training."""

@@ -173,7 +173,7 @@ class Step:
         floor = self._floor
         if floor is None:
             floor = self.selection.first_floor(self.ops, inputs, parameters)
-        parts = self.ops.row_parts(len(X), self.engine.n_workers)
+        parts = self._parts_to_encode(len(X))
         found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
         for share in _FLOORS:
 
@@ -181,10 +181,18 @@ class Step:
                 found[part.start] = self.selection.find(self.ops, inputs[parts[part.start]], parameters, floor)
 
             self.engine.for_each(find, [slice(index, index + 1) for index in range(len(parts))])
-            chosen = self.selection.choose(self.ops, joined(found), share and share * floor)
+            chosen = self.selection.choose(self.ops, self._of_all_rows(joined(found), len(X)), share and share * floor)
             if chosen is not None:
                 return chosen
         raise AssertionError("a selection must choose among all entries that there are")
+
+    def _parts_to_encode(self, n_rows: int) -> list[slice]:
+        """Return the rows of a batch that are encoded here, as the parts that threads encode at a time."""
+        return self.ops.row_parts(n_rows, self.engine.n_workers)
+
+    def _of_all_rows(self, codes: Codes, n_rows: int) -> Codes:
+        """Return the codes of all rows of a batch, given those of the rows that are encoded here."""
+        return codes
 
     def _decode(
         self,

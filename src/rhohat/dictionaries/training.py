@@ -295,6 +295,10 @@ class Trainer:
         self._note(evaluated, len(X), rise == 1)
         return evaluated
 
+    def agreed(self, ends: bool) -> bool:
+        """Return whether the training ends, which several devices decide as the first of them does."""
+        return ends
+
     def resample(self, draw: np.random.Generator) -> int:
         """Let dead latents begin anew at rows of the last batch that are reconstructed badly, and return their number.
 

@@ -55,6 +55,12 @@ class Group:
         """Replace a tensor by its sum over all processes."""
         self._distributed.all_reduce(numbers)
 
+    def gather(self, numbers: Any) -> list[Any]:
+        """Return the tensors of all processes, which have the same shape."""
+        gathered = [numbers.new_empty(numbers.shape) for _ in range(self.size)]
+        self._distributed.all_gather(gathered, numbers.contiguous())
+        return gathered
+
     def told(self, wish: bool, device: str) -> bool:
         """Return what the first process wishes; `wish` is its wish, and is not looked at in the others."""
         told = import_extra("torch", "torch").tensor([float(wish)], device=device)

@@ -31,8 +31,8 @@ __all__ = [
     "as_activations",
     "as_layer_sizes",
     "check_class_labels",
+    "check_engine_of_dictionary",
     "check_lengths",
-    "check_one_device",
     "check_rows",
     "must_be_converted",
     "warn_of_dead_units",
@@ -201,8 +201,8 @@ def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -
     return tuple(int(size) for size in sizes)
 
 
-def check_one_device(engine: EngineLike) -> None:
-    """Raise an error if the engine of a dictionary is a cluster, several devices, or one that cannot be used here."""
+def check_engine_of_dictionary(engine: EngineLike) -> None:
+    """Raise an error if the engine of a dictionary is a cluster, or one that cannot be used here."""
     if cluster_of(engine) is not None:
         raise ValueError(
             "engine must be None, a TorchEngine, or the name of a device such as 'cuda'; got a DaskEngine, but"
@@ -211,6 +211,4 @@ def check_one_device(engine: EngineLike) -> None:
     device = device_of(engine)
     if device is None:
         return
-    if device.devices is not None and len(device.devices) > 1:
-        raise ValueError(f"dictionaries are trained on one device; set engine to one of {', '.join(device.devices)}.")
     device.check()

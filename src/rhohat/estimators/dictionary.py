@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
@@ -31,7 +31,7 @@ from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.start import DictionaryStart
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError
 from rhohat.engines import DaskEngine, EngineLike, TorchEngine, device_of
-from rhohat.estimators.checks import check_one_device, check_rows
+from rhohat.estimators.checks import check_engine_of_dictionary, check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
 from rhohat.estimators.dictionary_messages import (
     explain_not_finite,
@@ -180,7 +180,7 @@ class BaseDictionary(UsableDictionary):
     def _validate_params(self) -> None:
         """Raise an error if a parameter is out of its range, or the engine or a callback cannot be used here."""
         super()._validate_params()
-        check_one_device(self.engine)
+        check_engine_of_dictionary(self.engine)
         refuse_network_callbacks(self._own_callbacks())
 
     def fit(self, X: ArrayLike | RowSource | Iterator[Any], y: object = None) -> Self:
@@ -336,14 +336,14 @@ class BaseDictionary(UsableDictionary):
 
     def _fit(self, n_rows: int | None = None, **changed: Any) -> DictionaryFit:
         """Return a fit; `n_rows` is the number of rows in all passes together, None if it is not known."""
-        checkpoint = as_checkpoint(self.checkpoint)
+        checkpoint, device = as_checkpoint(self.checkpoint), device_of(self.engine)
         how: dict[str, Any] = {
             "solver": self._solver(),
             "n_passes": self.max_iter,
             "callbacks": self._all_callbacks(),
             "l0": self._expected_l0,
             "n_jobs": self.n_jobs,
-            "engine": device_of(self.engine),
+            "engine": None if device is None else copy(device),  # which may become one of a group
             "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
             "journals": Journals(checkpoint, None if checkpoint is None else describe_estimator(self)),
         }

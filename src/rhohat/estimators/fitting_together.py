@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from rhohat.data import RowSource
 from rhohat.dictionaries.run import train
 from rhohat.dictionaries.training import NotFiniteError
-from rhohat.engines import as_engine
+from rhohat.engines import as_engine, device_of
 from rhohat.estimators.dictionary import BaseDictionary
 from rhohat.estimators.dictionary_messages import tell_of_few_updates, warn_of_l0
 from rhohat.fitting.dictionary_fit import Fitted
@@ -59,6 +59,9 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
         one._validate_params()
     first = dictionaries[0]
     _check_alike(dictionaries)
+    device = device_of(first.engine)
+    if device is not None and device.devices is not None:
+        raise ValueError(f"fit_together trains on one device; set engine to one of {', '.join(device.devices)}.")
     sources = first._sources(X, continues=False)
     n_rows = first._n_rows_to_see(sources)  # the same for all, as they have the same max_iter
     solvers = [one._solver(n_rows) for one in dictionaries]

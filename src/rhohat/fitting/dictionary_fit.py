@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from rhohat.dictionaries.scaling import distances
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError, Trainer
 from rhohat.engines import ThreadEngine, TorchEngine
 from rhohat.fitting.device_memory import explaining_memory_of_device, shown_memory_of_device
+from rhohat.fitting.dictionary_following import check_following, following
 from rhohat.fitting.fit import Journals
 from rhohat.fitting.memory import MemoryPlan, show_bytes
 from rhohat.ops import code_ops_of, ops_for
@@ -111,6 +112,7 @@ class DictionaryFit:
         interrupted : callable
             Called with what was learned so far if Ctrl-C or rows that are not finite end the fit.
         """
+        check_following(self.engine, sources, self.callbacks)
         streamed = isinstance(sources[0], BatchSource)
         described = {} if streamed else {f"rows {number}": source for number, source in enumerate(sources)}
         settings = {"start": None if start is None else start[1].theta}
@@ -129,14 +131,9 @@ class DictionaryFit:
                 return Fitted(problem, state, result, memory, seed)
 
             def minimise(**kept: Any) -> SolverResult:
-                return train(
-                    [record],
-                    source,
-                    n_passes=self.n_passes,
-                    first_pass=first_pass,
-                    keeper=kept["keeper"],
-                    resume_from=kept["resume_from"],
-                )[0]
+                begun = (problem, record.trainer.read())
+                with following(self, sources, seed, memory, begun, first_pass, kept["resume_from"]):
+                    return train([record], source, n_passes=self.n_passes, first_pass=first_pass, **kept)[0]
 
             with record.trainer.engine.session(), self.explaining_memory(sources, n_latents):
                 try:
@@ -149,6 +146,14 @@ class DictionaryFit:
                     raise
             journal.finish(result)
         return Fitted(problem, state, result, memory, seed)
+
+    def on(self, engine: TorchEngine) -> DictionaryFit:
+        """Return these settings for another engine."""
+        return replace(self, engine=engine)
+
+    def of_followers(self) -> DictionaryFit:
+        """Return these settings for processes that follow this one, which write nothing and call nothing back."""
+        return replace(self, begin=_begun_elsewhere, callbacks=(), journals=Journals())
 
     def prepare(
         self, source: BatchSource, seed: int, start: tuple[DictionaryProblem, DictionaryState] | None = None
@@ -224,6 +229,10 @@ class DictionaryFit:
             "n_rows": n_rows,
             "is_read": read,
         }
+
+
+def _begun_elsewhere(sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:
+    raise AssertionError("a process that follows another is told where the fit begins")
 
 
 def _finite(sample: list[FloatArray]) -> list[FloatArray]:
