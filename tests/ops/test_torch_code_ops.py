@@ -357,3 +357,26 @@ def test_without_triton_all_but_the_kernels_is_there():
     latents, message = outcome.stdout.splitlines()
     assert latents == "0 1 0 1 0 2"
     assert "triton is needed" in message
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numbers_that_are_asked_of_codes_are_those_of_numpy(ops, dtype):
+    """Whole numbers, of which many are equal, so that it is seen which of equal ones are taken."""
+    codes, _ = some_codes(23, 15, dtype)
+    codes = codes._replace(values=np.round(3 * codes.values))
+    given, (numbers,) = Codes(*tensors(*codes)), tensors(codes.values)
+    for n in (1, len(codes.values) // 3, len(codes.values) - 1):
+        assert ops.nth_largest(numbers, n).item() == REFERENCE.nth_largest(codes.values, n)
+        for ours, theirs in zip(ops.largest_of_all(given, n), REFERENCE.largest_of_all(codes, n), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(ops.positive(given), REFERENCE.positive(codes), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert ops.total(numbers).item() == REFERENCE.total(codes.values)
+    assert ops.count(numbers > 1).item() == REFERENCE.count(codes.values > 1)
+    assert ops.number(3.5) == REFERENCE.number(3.5)
+    (a, W) = draw(4, (9, 15), (15, 4), dtype=dtype)
+    assert_near(ops.sum_of_squares(torch.tensor(a)), REFERENCE.sum_of_squares(a), dtype)
+    a = np.round(2 * a)
+    for k in (1, 4, 15, 20):
+        np.testing.assert_array_equal(ops.largest_of_rows(torch.tensor(a), k), REFERENCE.largest_of_rows(a, k))
+    assert_near(ops.decode(given, torch.tensor(W)), REFERENCE.decode(codes, W), dtype)
