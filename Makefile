@@ -25,6 +25,8 @@ RESULT ?=
 # make mutants FILES="terms/penalties.py layers" LIMIT=50 looks at some mutants of these only.
 FILES ?=
 LIMIT ?=
+# make bench-gpu ON=--cpu runs everything on the processor.
+ON ?=
 
 #: What codespell reads.
 TEXTS := src tests docs benchmarks reproductions examples $(wildcard *.md) Makefile pyproject.toml CITATION.cff
@@ -48,7 +50,7 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
   tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/prose.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 
-.PHONY: help install demo reproduce docs test test-device quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
+.PHONY: help install demo reproduce docs test test-device quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-gpu bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -63,6 +65,7 @@ help:
 	@echo "make check-oldest      the tests on the oldest packages that are allowed, without Numba, in .venv-oldest"
 	@echo "make mutants           small changes of the source that no test notices; FILES=... and LIMIT=... for some"
 	@echo "make bench             speed beside the textbook, PyTorch, JAX and lower bounds; CASE=name,name for some"
+	@echo "make bench-gpu         checks what a GPU computes, and measures it beside PyTorch; ON=--cpu runs it on the processor"
 	@echo "make bench-kernels     what each trick of the hot loop gains, operation by operation"
 	@echo "make bench-digits      a classifier on scikit-learn's digits, beside MLPClassifier"
 	@echo "make bench-detectors   outlier detectors on five data sets; beside PyOD where it is installed"
@@ -166,6 +169,9 @@ bench-digits: $(STAMP)
 
 bench-detectors: $(STAMP)
 	$(BIN)/python -m benchmarks.detectors
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/gpu.py $(ON)
 
 bench-kernels: $(STAMP)
 	$(BIN)/python -m benchmarks.kernels

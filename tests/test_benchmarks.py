@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -406,3 +407,28 @@ def test_outliers_of_the_benchmark_are_rows_of_the_other_class():
     assert X.shape == (35, 2)
     assert np.array_equal(X[:, 0] == 1, is_outlier)
     assert is_outlier.sum() == 5
+
+
+def test_the_script_for_gpus_checks_and_measures_everything_that_a_processor_can(tmp_path):
+    """As on a machine with a GPU, where nothing but the source is at hand."""
+    root = Path(__file__).parents[1]
+    script = [sys.executable, str(root / "benchmarks" / "gpu.py"), "--cpu", "--output", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert {"kernels", "TopKAutoencoder", "RecurrentClassifier"} <= {
+        line.split()[0].strip(",:") for line in results["checked"]
+    }
+    cases = {row["case"].split(":")[0] for row in results["rows"]}
+    assert cases == {
+        "J, ∇J",
+        "two epochs of Adam, whole fits",
+        "an epoch of LeNet",
+        "an epoch of LSTM of 128 units",
+        "a step of TopK",
+    }
+    assert all(row["milliseconds"] > 0 for row in results["rows"])
+    assert (tmp_path / "results.md").read_text(encoding="utf-8").count("\n| ") == len(results["rows"]) + 1
