@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 import rhohat
@@ -220,6 +221,15 @@ def test_what_cannot_be_sent_is_refused(digits):
 def test_devices_are_at_least_two_names(devices):
     with pytest.raises(ValueError, match="devices must be at least two names or numbers of devices"):
         TorchEngine(devices=devices)
+
+
+def test_a_process_of_a_group_has_the_device_of_its_number(monkeypatch):
+    engine = TorchEngine(devices=[0, 1])
+    assert engine.here().device == "cuda:0"
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    assert engine.here().device == "cuda:1"
+    assert engine.device == TorchEngine("cuda:0").here().device == "cuda:0"
 
 
 def test_numbers_are_those_of_cuda_devices():

@@ -99,11 +99,19 @@ class TorchEngine:
         self.block_bytes: int | None = _BLOCK_BYTES.get(self.device.partition(":")[0], _BLOCK_BYTES_ELSEWHERE)
         self.group: Group | None = None  # during a fit on several devices
         self._threads: ThreadEngine | None = None
+        self._ops: Any = None
 
     def in_group(self, group: Group, device: str) -> TorchEngine:
         """Return the engine of one process of a group, which computes on the given device."""
         engine = copy(self)
-        engine.device, engine.group, engine._threads = device, group, None
+        engine.device, engine.group, engine._threads, engine._ops = device, group, None, None
+        return engine
+
+    def here(self) -> TorchEngine:
+        """Return a copy for this process, which has a device of its own if it is in a group of PyTorch already."""
+        engine, distributed = copy(self), import_extra("torch", "torch").distributed
+        if self.devices is not None and distributed.is_initialized():
+            engine.device, engine._ops = self.devices[distributed.get_rank() % len(self.devices)], None
         return engine
 
     @property
@@ -121,28 +129,17 @@ class TorchEngine:
     @property
     def device_ops(self) -> Any:
         """The primitives of the device."""
-        self.check()
-        from rhohat.ops.torch_ops import TorchOps, named_device
+        if self._ops is None:
+            self.check()
+            from rhohat.ops.torch_ops import TorchOps, named_device
 
-        return TorchOps(named_device(self.device), self.products)
+            self._ops = TorchOps(named_device(self.device), self.products)
+        return self._ops
 
     def check(self) -> None:
         """Raise ImportError if PyTorch is not installed, and ValueError if it cannot use the device."""
-        torch = import_extra("torch", "torch")
-        kind, _, number = self.device.partition(":")
-        if kind == "cpu":
-            return
-        backend = getattr(torch, kind, None)
-        if backend is None or not backend.is_available():
-            raise ValueError(
-                f"PyTorch {torch.__version__} finds no device {kind!r} on this machine. Name no device, so that the"
-                " processor computes, or install a build of PyTorch for the device."
-            )
-        if number and int(number) >= backend.device_count():
-            raise ValueError(
-                f"there is no device {self.device!r}: this machine has {backend.device_count()} of them, counted from"
-                f" {kind}:0."
-            )
+        for device in self.devices or (self.device,):
+            _check_device(device)
 
     def has_room_for(self, n_bytes: int) -> bool:
         """Return whether rows of so many bytes can stay on the device during a fit."""
@@ -223,7 +220,7 @@ class TorchEngine:
         return hash(self._settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_threads": None, "group": None}
+        return {**self.__dict__, "_threads": None, "_ops": None, "group": None}
 
     def __deepcopy__(self, _: dict[int, Any]) -> TorchEngine:
         return self  # it has settings only
@@ -242,3 +239,21 @@ def _named(devices: Sequence[str | int] | None) -> tuple[str, ...] | None:
     if isinstance(devices, str) or len(names) < 2 or wrong:
         raise ValueError(f"devices must be at least two names or numbers of devices, such as [0, 1]; got {devices!r}.")
     return names
+
+
+def _check_device(device: str) -> None:
+    """Raise an error if PyTorch cannot use a device."""
+    torch = import_extra("torch", "torch")
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return
+    backend = getattr(torch, kind, None)
+    if backend is None or not backend.is_available():
+        raise ValueError(
+            f"PyTorch {torch.__version__} finds no device {kind!r} on this machine. Name no device, so that the"
+            " processor computes, or install a build of PyTorch for the device."
+        )
+    if number and int(number) >= backend.device_count():
+        raise ValueError(
+            f"there is no device {device!r}: this machine has {backend.device_count()} of them, counted from {kind}:0."
+        )

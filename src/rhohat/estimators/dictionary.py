@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from copy import copy, deepcopy
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
@@ -343,7 +343,7 @@ class BaseDictionary(UsableDictionary):
             "callbacks": self._all_callbacks(),
             "l0": self._expected_l0,
             "n_jobs": self.n_jobs,
-            "engine": None if device is None else copy(device),  # which may become one of a group
+            "engine": None if device is None else device.here(),
             "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
             "journals": Journals(checkpoint, None if checkpoint is None else describe_estimator(self)),
         }

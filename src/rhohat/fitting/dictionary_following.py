@@ -63,7 +63,7 @@ def following(
     settings = fit.of_followers()
     task = (settings, list(sources), seed, memory, start, first_pass, resumed)
     with followed(list(engine.devices), _follow, task) as group:
-        engine.group, engine.device = group, engine.devices[group.rank]
+        engine.group = group
         try:
             yield
         finally:
