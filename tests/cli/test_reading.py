@@ -364,6 +364,25 @@ def test_many_classes_of_few_rows_look_like_a_quantity(invoke, tmp_path, rng):
         assert (said in sentence(result.stderr)) == is_said
 
 
+@pytest.mark.parametrize("kind", ["number", "word"])
+def test_classes_of_one_row_each_are_refused_before_the_training(kind, invoke, tmp_path, rng):
+    names = np.arange(90) if kind == "number" else [f"name {number}" for number in range(90)]
+    pd.DataFrame({"a": rng.random(90), "y": names}).to_csv(tmp_path / "t.csv", index=False)
+    result = invoke("train", "t.csv", "-o", "m.safetensors", "-e", "softmax", "--target", "y")
+    assert result.exit_code == 1
+    assert "error: the target has 90 classes in 90 rows, about one row each, from which nothing can be learned" in (
+        sentence(result.stderr)
+    )
+
+
+def test_a_target_for_activations_without_a_weight_is_remarked_on(invoke, tmp_path, rng):
+    pd.DataFrame(rng.random((60, 3)), columns=list("abc")).to_csv(tmp_path / "t.csv", index=False)
+    command = "train", "t.csv", "-o", "m.safetensors", "-e", "detector", "--max-iter", "2", "--rho", "0.1"
+    said = "--sparsity has no effect while the weight of its penalty is 0; give it one with --beta"
+    assert said in sentence(invoke(*command).stderr)
+    assert said not in sentence(invoke(*command, "--beta", "3").stderr)
+
+
 def test_numbers_with_decimals_are_no_classes(invoke, tmp_path, rng):
     pd.DataFrame({"a": rng.random(90), "price": np.arange(90) + 0.5}).to_csv(tmp_path / "t.csv", index=False)
     result = invoke("train", "t.csv", "-o", "m.safetensors", "-e", "softmax", "--target", "price")

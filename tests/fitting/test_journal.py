@@ -300,9 +300,9 @@ def test_other_data_are_refused(X, tmp_path, capsys):
     fit(AUTOENCODERS["sparse"], X, checkpoint=tmp_path / "a")
     other = X.copy()
     other[1234, 3] = np.nextafter(other[1234, 3], 1)
-    with pytest.raises(CheckpointError, match="another fit: the numbers of the rows differ"):
+    with pytest.raises(CheckpointError, match="another fit: the values in the rows differ"):
         fit(AUTOENCODERS["sparse"], other, checkpoint=Checkpoint(tmp_path / "a", resume=True))
-    with pytest.raises(CheckpointError, match="fit had 2,300 rows, this one has 2,299; the numbers of the rows"):
+    with pytest.raises(CheckpointError, match="fit had 2,300 rows, this one has 2,299; the values in the rows"):
         fit(AUTOENCODERS["sparse"], X[:-1], checkpoint=Checkpoint(tmp_path / "a", resume=True))
     assert capsys.readouterr().err == ""  # not that the result was taken over
     model = SUPERVISED["classifier"]

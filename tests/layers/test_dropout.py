@@ -8,7 +8,7 @@ from rhohat.checking.gradcheck import check_gradient
 from rhohat.engines import ThreadEngine
 from rhohat.layers.architecture import build_layers
 from rhohat.layers.network import network_of
-from rhohat.objective import Problem
+from rhohat.objective import Problem, batch_rows
 from rhohat.objective.mini_batches import MiniBatches
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from tests.tolerances import GRADIENT
@@ -62,9 +62,10 @@ class AlwaysTheRate:
         out[:] = 0.4
 
 
-def test_a_draw_that_is_the_probability_itself_drops_nothing(rng):
+def test_a_draw_that_is_the_probability_itself_drops_nothing(rng, monkeypatch):
     masks = np.empty((2, 7))
-    batches_of(rng, (0.4,))._draw_masks(AlwaysTheRate(), masks)
+    monkeypatch.setattr(batch_rows, "keyed_generator", lambda *key: AlwaysTheRate())
+    batches_of(rng, (0.4,))._maker._draws.masks(0, 0, masks)
     np.testing.assert_allclose(masks, 1 / 0.6)
 
 

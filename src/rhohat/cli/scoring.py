@@ -67,11 +67,11 @@ def score(
 ) -> None:
     """Write or print how unusual rows are: the scores of a detector, or the errors of another autoencoder.
 
-    Of a detector, which train -e detector learns, the columns are score (lower is more unusual; the rows of the
+    For a detector, which train -e detector learns, the columns are score (lower is more unusual; the rows of the
     training have a mean of -1, and most of them are nearer to 0), prediction (-1 for outliers, 1 for usual rows), and
     the names of the three columns of DATA that contribute most to the score, column_1 to column_3, with the parts that
     they contribute, share_1 to share_3, from 0 to 1. The rows that are printed without --output have the values in
-    these columns as well. Of another autoencoder it is one column, error: the mean squared error of the reconstruction
+    these columns as well. For another autoencoder it is one column, error: the mean squared error of the reconstruction
     over the columns, as the autoencoder sees them. Rows are numbered from 0, without the line that names the columns,
     unless --id names them. If --missing drop leaves rows out, a first column, row, holds the numbers of the remaining
     rows.

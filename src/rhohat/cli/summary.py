@@ -85,7 +85,11 @@ def print_summary(
 def _of_networks(summary: dict[str, Any]) -> list[str]:
     """Return how much one network, or the layers of a stack, were trained, and J at the end."""
     costs = ", ".join("none" if cost is None else f"{cost:.6g}" for cost in summary["J"])
-    return [f"{', '.join(map(str, summary['iterations']))} iterations, J = {costs}"]
+    iterations = summary["iterations"]
+    done = (
+        counted(iterations[0], "iteration") if len(iterations) == 1 else f"{', '.join(map(str, iterations))} iterations"
+    )
+    return [f"{done}, J = {costs}"]
 
 
 def _of_dictionary(dictionary: Any) -> list[str]:

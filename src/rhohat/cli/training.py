@@ -36,6 +36,7 @@ from rhohat.cli.training_checks import (
     check_texts,
     note_on_classes,
     note_on_identifiers,
+    note_on_sparsity,
 )
 from rhohat.cli.training_setup import HISTORIES, checkpoint_settings, connected, history_file
 from rhohat.common.stand_ins import stand_ins
@@ -329,6 +330,7 @@ def train(
         callbacks: list[Any] = [progress, *([] if history is None else [history_file(history, resume)])]
         given |= {"engine": engine, "callbacks": callbacks}
         network = make_estimator(estimator, given, hidden, layers, input_shape, settings or [])
+        note_on_sparsity(ctx, network, sparsity)
         per_step = bool(getattr(network, "per_step", False))
         y = rows.targets if labels is None else reading.labels(labels, rows, per_step=per_step)
         if y is not None:

@@ -28,6 +28,7 @@ __all__ = [
     "check_texts",
     "note_on_classes",
     "note_on_identifiers",
+    "note_on_sparsity",
 ]
 
 _MANY_CLASSES, _FEW_ROWS = 20, 5  # labels of more classes, with fewer rows each, look like values of a quantity
@@ -80,23 +81,37 @@ def check_targets(kind: type[Any], labels: Path | None, target: str | None) -> N
 
 
 def note_on_classes(ctx: Any, y: NDArray[Any]) -> None:
-    """Print a note if the labels of a classifier look like values of a quantity; raise ValueError if they must be."""
-    if y.dtype.kind not in "iuf":
-        return
-    decimals = y[np.isfinite(y) & (y != np.floor(y))]
+    """Print a note if the labels of a classifier look like values of a quantity; raise ValueError if they must be.
+
+    Classes of about one row each are refused before a training that could not be judged, numbers or not.
+    """
+    is_numeric, n_classes = y.dtype.kind in "iuf", len(set(y.ravel().tolist()))
+    decimals = y[np.isfinite(y) & (y != np.floor(y))] if is_numeric else y[:0]
     if len(decimals):
         raise ValueError(
             f"the target has numbers with decimals, such as {decimals[0]:g}, which are no classes; pass -e regressor,"
             " which predicts numbers."
         )
-    n_classes = len(np.unique(y))
-    if n_classes > _MANY_CLASSES and len(y) < _FEW_ROWS * n_classes:
+    if y.ndim == 1 and n_classes > max(_MANY_CLASSES, len(y) // 2):
+        raise ValueError(
+            f"the target has {n_classes:,} classes in {len(y):,} rows, about one row each, from which nothing can be"
+            " learned of a class; pass -e regressor if these are values of a quantity, or another --target."
+        )
+    if is_numeric and n_classes > _MANY_CLASSES and len(y) < _FEW_ROWS * n_classes:
         note(
             ctx,
             f"note: the target has {n_classes:,} classes in {len(y):,} rows, about"
             f" {counted(round(len(y) / n_classes), 'row')} each; if the targets are values of a quantity, pass -e"
             " regressor, which predicts numbers.",
         )
+
+
+def note_on_sparsity(ctx: Any, network: Any, sparsity: float | None) -> None:
+    """Print a note if a target ρ is given to a model whose penalty on sparsity has the weight 0."""
+    parameters = network.get_params().items()
+    weights = [value for name, value in parameters if name.rpartition("__")[2] == "sparsity_weight"]
+    if sparsity is not None and weights and not any(weights):
+        note(ctx, "note: --sparsity has no effect while the weight of its penalty is 0; give it one with --beta.")
 
 
 def note_on_identifiers(ctx: Any, rows: RowSource) -> None:

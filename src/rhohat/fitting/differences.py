@@ -36,7 +36,7 @@ def differences_of(before: Any, now: Any, name: str = "") -> Any:
     elif before != now and not (before != before and now != now):
         if name.endswith(".digest"):
             array = name.removesuffix(".digest")
-            yield "the numbers of the rows differ" if array in _ROWS else f"the numbers in {array} are not the same"
+            yield "the values in the rows differ" if array in _ROWS else f"the numbers in {array} are not the same"
         elif name.endswith(".shape[0]") and name.removesuffix(".shape[0]") in _ROWS:
             yield f"that fit had {counted(before, 'row')}, this one has {now:,}"
         else:

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _MOST_NAMES_SHOWN = 30
+_CLOSE = 0.7  # likeness of a name from which it is suggested in place of another
 
 
 class ColumnSelection(Protocol):
@@ -326,7 +327,7 @@ def _unknown_name(column: str, names: Sequence[str] | None, source: str) -> str:
         return (
             f"{source} has no column named {column!r}; its columns have no names. Choose columns by number, from 0 on."
         )
-    close = difflib.get_close_matches(column, names[:1000], 1)
+    close = difflib.get_close_matches(column, names[:1000], 1, _CLOSE)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"{source} has no column named {column!r}; its columns are {_listed(names)}.{hint}"
 
@@ -336,7 +337,7 @@ def _meant(missing: Sequence[str], others: Sequence[str]) -> str:
     pairs = []
     for name in missing[:_MOST_NAMES_SHOWN]:
         names = {one.strip().lower(): one for one in others[:1000]}
-        close = difflib.get_close_matches(name.strip().lower(), names, 1)
+        close = difflib.get_close_matches(name.strip().lower(), names, 1, _CLOSE)
         pairs += [f"{names[close[0]]!r} is {name!r}"] if close else []
     return f" Perhaps {' and '.join(pairs)}; rename {'it' if len(pairs) == 1 else 'them'}." if pairs else ""
 
