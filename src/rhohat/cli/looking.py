@@ -54,7 +54,7 @@ ImageShape = Annotated[
     typer.Option(
         help="Shape of a picture in a row: 28x28 for grey; 32x32x3 for colour; 3x32x32 if all red values come first,"
         " then all green, then all blue. By default, the shape of the rows, or of the rows of the training; flat rows"
-        " are drawn as squares, in grey or as 32x32x3.",
+        " are drawn as squares, in grey or as 32x32x3, but not those of dictionaries.",
         show_default=False,
         rich_help_panel=DATA,
     ),

@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from rhohat import SparseAutoencoder, open_rows
+from rhohat import SparseAutoencoder, TopKAutoencoder, open_rows
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 
 
@@ -42,6 +42,16 @@ def test_rows_that_are_drawn_say_their_own_shape(rng):
         model = fitted(rows)
     with open_rows(images.reshape(30, 9, 4)) as others:
         assert choose_image_shape("auto", model, None, others) == (9, 4)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the training is short
+def test_activations_of_a_dictionary_are_pictures_only_if_they_have_a_shape(rng):
+    X = rng.random((50, 36))
+    flat = TopKAutoencoder(n_components=8, k=2, max_iter=1, random_state=0).fit(X)
+    assert choose_image_shape("auto", flat, None) is None
+    assert choose_image_shape((6, 6), flat, None) == (6, 6)
+    with open_rows(X.reshape(50, 6, 6)) as images:
+        assert choose_image_shape("auto", flat, None, images) == (6, 6)
 
 
 def test_named_columns_and_what_a_pca_makes_of_images_are_no_pictures(rng):

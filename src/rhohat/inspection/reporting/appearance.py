@@ -25,8 +25,8 @@ def choose_image_shape(
     image_shape : "auto", None or tuple
         "auto": the shape that rows have in the source, or had in the fit, if it is the shape of an image. If the rows
         were flat, and there are 16 or more features without names, it is a square if their number allows it, in grey or
-        else of shape (height, width, 3). Sequences, of networks that go through steps, are no images. None: rows are
-        not drawn as images.
+        else of shape (height, width, 3), but not for dictionaries. Sequences, of networks that go through steps, are no
+        images. None: rows are not drawn as images.
     model : fitted model
         Estimator, or pipeline that ends in one.
     names : list of str, or None
@@ -64,9 +64,11 @@ def _guess_image_shape(model: Any, names: list[str] | None, source: RowSource | 
         sizes = tuple(size for size in row_shape if size > 1)
         if len(sizes) > 1:
             return sizes if is_image_shape(sizes) else None
-    n_features = estimator_of(model).n_features_in_
+    n_features, has_sparse_codes = estimator_of(model).n_features_in_, estimator_of(model).has_sparse_codes
     if names is not None or n_features < _FEWEST_PIXELS:
         return None
+    if has_sparse_codes:
+        return None  # dictionaries learn from activations, which are no pictures, though 4,096 is a square number
     return square_image_shape(n_features)
 
 
