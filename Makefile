@@ -46,7 +46,7 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
   $(addprefix tests/layers/test_,lstm.py padding.py per_step.py recurrent.py recurrent_tangents.py simple_recurrent.py) \
   tests/dictionaries/test_on_device.py tests/engines/test_device.py tests/engines/test_processes.py tests/layers/recurrent_by_torch.py tests/objective/test_convolutional_networks.py \
   tests/objective/test_convolutional_networks_beside_torch.py \
-  $(addprefix tests/ops/,compiling_for_gpus.py test_torch.py test_torch_code_ops.py test_triton_kernels.py) tests/terms/test_stepwise_loss.py tests/automatic_torch.py tests/test_benchmarks.py \
+  $(addprefix tests/ops/,compiling_for_gpus.py test_torch.py test_torch_code_ops.py test_triton_kernels.py) tests/terms/test_stepwise_loss.py tests/automatic_torch.py tests/on_device.py tests/test_benchmarks.py \
   tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/prose.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 

@@ -74,6 +74,6 @@ def test_the_usage_names_what_is_required():
 
 
 def test_errors_show_the_usage_line_of_the_help(invoke):
-    assert "Usage: rhohat train DATA --output FILE [OPTIONS]" in invoke("train").output
+    assert "Usage: rhohat train DATA --output FILE [OPTIONS]" in invoke("train", "x.npy", "--nope").output
     assert "Usage: rhohat COMMAND [ARGUMENTS] [OPTIONS]" in invoke("foo").output
     assert "Usage: rhohat COMMAND [ARGUMENTS] [OPTIONS]" in invoke("--help").output
