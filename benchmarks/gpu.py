@@ -99,10 +99,8 @@ def _compare_codes(there: list[Tensor], k: int, tolerance: float) -> None:
     derivatives = np.empty(len(on_host.values))
     ends = np.array([n_latents])
     reference.residuals(on_host, slice(0, n_rows), D, center, X, ends, 0.25, out, errors, derivatives)
-    nans = [
-        torch.full(shape, torch.nan, dtype=X_.dtype, device=DEVICE)
-        for shape, X_ in [((1, *X.shape), there[0]), ((len(on_host.values),), there[0])]
-    ]
+    shapes: list[tuple[int, ...]] = [(1, *X.shape), (len(on_host.values),)]
+    nans = [torch.full(shape, torch.nan, dtype=there[0].dtype, device=DEVICE) for shape in shapes]
     found_errors = torch.full((n_rows,), torch.nan, dtype=torch.float64, device=DEVICE)
     found_ends = torch.tensor(ends, device=DEVICE)
     ops.residuals(
@@ -189,13 +187,21 @@ def _parameters(model: Any) -> Any:
 
 
 def measure(works: dict[str, Callable[[], Any]], n_runs: int) -> dict[str, float]:
-    """Return the median milliseconds of each work, all in turns after a run that is not counted."""
+    """Return the median milliseconds of each work, all in turns after a run that is not counted.
+
+    A work for which the device has too little memory is told and left out.
+    """
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(n_runs + 1):
-        for name, work in works.items():
+        for name in list(times):
             _wait()
             start = time.perf_counter()
-            work()
+            try:
+                works[name]()
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                print(f"{name} is left out: {str(error).splitlines()[0]}", flush=True)
+                del times[name]
+                continue
             _wait()
             if number:
                 times[name].append(1e3 * (time.perf_counter() - start))
@@ -414,7 +420,7 @@ def main() -> None:
 
 
 def _measured() -> list[Row]:
-    """Measure all cases; one that fails, such as for want of memory, is told and left out."""
+    """Measure all cases, and tell what each of them took, with the largest memory of the device that was in use."""
     cases: list[Callable[[], list[Row]]]
     if ON_CPU:
         cases = [
@@ -433,14 +439,14 @@ def _measured() -> list[Row]:
         ]
     rows: list[Row] = []
     for case in cases:
-        try:
-            rows += case()
-        except torch.OutOfMemoryError as error:
-            print(f"left out: {str(error).splitlines()[0]}", flush=True)
-        for row in rows[-5:]:
+        found = case()
+        for row in found:
             print(f"{row.case}: {row.contender} {row.milliseconds:.3g} ms", flush=True)
         if not ON_CPU:
+            print(f"largest memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB", flush=True)
+            torch.cuda.reset_peak_memory_stats()
             torch.cuda.empty_cache()
+        rows += found
     return rows
 
 

@@ -38,10 +38,14 @@ def pytest_configure():
         as_engine: lambda engine: _DEVICE if engine is None else as_engine(engine),
         device_of: lambda engine: _DEVICE if engine is None else device_of(engine),
     }
+    done = set()
     for name, module in list(sys.modules.items()):
         for attribute in ("as_engine", "device_of") if name.startswith("rhohat.estimators") else ():
             if hasattr(module, attribute):
                 setattr(module, attribute, changed[getattr(module, attribute)])
+                done.add((name.removeprefix("rhohat.estimators."), attribute))
+    asked = {("base", "as_engine"), ("base", "device_of"), ("dictionary", "device_of"), ("autoencoder", "device_of")}
+    assert asked <= done, "tests would compute on threads a second time"
 
 
 def pytest_collection_modifyitems(config, items):

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -110,14 +109,12 @@ def test_all_end_when_a_callback_ends_the_first(how, digits):
         return state.iteration == 3
 
     model = SparseAutoencoder(n_components=5, warm_start=True, engine=TWO, random_state=0, callbacks=[end])
-    start = time.monotonic()
     if how == "stops":
         assert model.fit(digits[0]).solver_status_ == "stopped"
     else:
         with pytest.raises(KeyboardInterrupt):
             model.fit(digits[0])
     assert model.n_iter_ in (2, 3)
-    assert time.monotonic() - start < 120  # not the ten minutes after which a process gives up
     assert followers() == []
 
 
@@ -207,6 +204,42 @@ def test_what_several_devices_cannot_do_for_a_dictionary_is_refused(digits):
         model.fit(digits[0])
 
 
+_WITH_A_PENALTY = """
+import sys, warnings
+import numpy as np
+from rhohat import L1Sparsity, SparseAutoencoder, TorchEngine
+warnings.simplefilter("ignore")
+{definition}
+engine = TorchEngine(devices=["cpu", "cpu"])
+model = SparseAutoencoder(n_components=4, penalties=[Mine(0.1)], solver="adam", max_iter=2, engine=engine)
+print(model.fit(np.random.default_rng(0).random((50, 6))).n_iter_)
+"""
+_PENALTY = "class Mine(L1Sparsity): pass"
+
+
+@pytest.mark.parametrize("is_in_a_module", [False, True])
+def test_a_class_of_the_program_is_refused_at_once_and_one_of_a_module_beside_it_is_found(is_in_a_module, tmp_path):
+    """The module is found by the folder of the program, which is not that in which Python is started."""
+    (tmp_path / "mine.py").write_text(f"from rhohat import L1Sparsity\n{_PENALTY}\n")
+    definition = "from mine import Mine" if is_in_a_module else _PENALTY
+    (tmp_path / "program.py").write_text(_WITH_A_PENALTY.format(definition=definition))
+    source = {**os.environ, "PYTHONPATH": str(Path(rhohat.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")],
+        env=source,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if is_in_a_module:
+        assert (done.returncode, done.stdout.strip()) == (0, "2"), done.stderr
+    else:
+        assert "ClusterError: process 1 of 2, which computed on 'cpu', ended with the code 1" in done.stderr
+        assert "Can't get attribute 'Mine'" in done.stderr
+        assert "The fit has not begun." in done.stderr
+
+
 def test_what_cannot_be_sent_is_refused(digits):
     class Mine(L1Sparsity):
         """A penalty that is defined within a function."""
@@ -217,7 +250,7 @@ def test_what_cannot_be_sent_is_refused(digits):
     assert followers() == []
 
 
-@pytest.mark.parametrize("devices", [["cpu"], "cpu", ["cpu", "tpu"], []])
+@pytest.mark.parametrize("devices", [["cpu"], "cpu", ["cpu", "tpu"], ["cpu", "cuda:0"], []])
 def test_devices_are_at_least_two_names(devices):
     with pytest.raises(ValueError, match="devices must be at least two names or numbers of devices"):
         TorchEngine(devices=devices)

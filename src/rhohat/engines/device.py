@@ -46,13 +46,15 @@ class TorchEngine:
     dtype : {"float32", "float64"}, default="float32"
         Dtype of the arithmetic, whatever the dtype of the rows is. float64 is slow on most GPUs, and "mps" has none.
     products : {"exact", "tf32", "bfloat16"}, default="exact"
-        What the numbers that enter matrix products are rounded to. "tf32", which NVIDIA's GPUs have, keeps 10 bits of
-        the fraction, and "bfloat16" 7; they are several times as fast. Sums and everything else stay in `dtype`.
+        What the numbers that enter matrix products are rounded to, if `dtype` is float32. "tf32", which NVIDIA's GPUs
+        have, keeps 10 bits of the fraction, and "bfloat16" 7; both are made to be faster. Sums and everything else stay
+        in float32.
     row_bytes : int, default=None
-        Largest number of bytes of rows that stay on the device during a fit. None means half of its free memory.
+        Largest number of bytes of rows that stay on the device during a fit; 0 keeps none there. None means half of
+        the device's free memory, or no limit where PyTorch does not tell how much is free.
     devices : sequence of str or int, default=None
-        Several devices, which share the rows of every sum: their names, or their numbers among the CUDA devices. A
-        process of its own computes on each, and ends with the fit. `device` is then the first of them.
+        Several devices of one kind, which share the work: their names, or their numbers among the CUDA devices. A
+        process of its own computes on each, and ends with the fit. They stand in place of `device`.
 
     Raises
     ------
@@ -84,6 +86,8 @@ class TorchEngine:
     ) -> None:
         self.devices = _named(devices)
         if self.devices is not None:
+            if device != "cuda":
+                raise ValueError(f"device and devices exclude one another; got {device!r} and {devices!r}.")
             device = self.devices[0]
         if not _DEVICES.fullmatch(str(device)):
             raise ValueError(
@@ -95,6 +99,10 @@ class TorchEngine:
             raise ValueError("dtype must be 'float32' on the device 'mps', which has no float64.")
         if products not in _PRODUCTS:
             raise ValueError(f"products must be one of {_PRODUCTS}; got {products!r}.")
+        if products != "exact" and np.dtype(dtype) == np.float64:
+            raise ValueError(f"products={products!r} needs dtype='float32'; with float64, they are exact.")
+        if row_bytes is not None and not row_bytes >= 0:
+            raise ValueError(f"row_bytes must be a number of bytes, at least 0, or None; got {row_bytes!r}.")
         self.device, self.dtype, self.products, self.row_bytes = str(device), np.dtype(dtype), products, row_bytes
         self.block_bytes: int | None = _BLOCK_BYTES.get(self.device.partition(":")[0], _BLOCK_BYTES_ELSEWHERE)
         self.group: Group | None = None  # during a fit on several devices
@@ -236,8 +244,11 @@ def _named(devices: Sequence[str | int] | None) -> tuple[str, ...] | None:
         return None
     names = tuple(f"cuda:{device}" if isinstance(device, int) else str(device) for device in devices)
     wrong = [name for name in names if not _DEVICES.fullmatch(name)]
-    if isinstance(devices, str) or len(names) < 2 or wrong:
-        raise ValueError(f"devices must be at least two names or numbers of devices, such as [0, 1]; got {devices!r}.")
+    kinds = {name.partition(":")[0] for name in names}
+    if isinstance(devices, str) or len(names) < 2 or wrong or len(kinds) > 1:
+        raise ValueError(
+            f"devices must be at least two names or numbers of devices of one kind, such as [0, 1]; got {devices!r}."
+        )
     return names
 
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,6 +29,7 @@ from rhohat.common.extras import import_extra
 __all__ = ["Group", "followed"]
 
 _TIMEOUT = timedelta(minutes=10)  # after which a process that waits for another gives up
+_PAUSE, _GRACE = 0.02, 5.0  # seconds between looks at others; seconds that one may take to end after it has failed
 _LAST_WORDS = 2000  # characters of what a process has said before it ended
 
 
@@ -104,18 +106,20 @@ def followed(devices: list[str], follow: Callable[..., None], arguments: tuple[A
         folder, followers = Path(name), []
         _write_task(folder / "task", (follow, devices, arguments))
         try:
-            for rank in range(1, size):
-                with (folder / f"said {rank}").open("wb") as said:
-                    command = [sys.executable, "-m", "rhohat.engines.processes", name, str(store.port), str(rank)]
-                    follower = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)  # noqa: S603
-                    followers.append(follower)
+            followers += [_start(folder, store.port, rank) for rank in range(1, size)]
+            while not store.check([_is_ready(rank) for rank in range(1, size)]):  # joining a group would not end
+                if ended := _ended(followers, devices, folder):
+                    raise ClusterError(f"{ended} The fit has not begun.")
+                time.sleep(_PAUSE)
             _join(torch, store, 0, devices)
             yield Group(0, size)
+        except ClusterError:
+            raise
         except RuntimeError as error:
-            ended = _ended(followers, devices, folder)
+            ended = _ended(followers, devices, folder, timeout=_GRACE)
             if ended is None:
                 raise
-            raise ClusterError(f"{ended} The fit has ended, and can be resumed from its checkpoint.") from error
+            raise ClusterError(f"{ended} The fit has ended; if it wrote checkpoints, it can be resumed.") from error
         finally:
             _end(followers)
             if distributed.is_initialized():
@@ -144,6 +148,19 @@ def _write_task(path: Path, task: Any) -> None:
         ) from error
 
 
+def _start(folder: Path, port: int, rank: int) -> subprocess.Popen[bytes]:
+    """Start a process that follows, which finds the modules that this one finds."""
+    command = [sys.executable, "-m", "rhohat.engines.processes", str(folder), str(port), str(rank)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    with (folder / f"said {rank}").open("wb") as said:
+        return subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)  # noqa: S603
+
+
+def _is_ready(rank: int) -> str:
+    """Return the name under which a process says that it has read its task."""
+    return f"process {rank} is ready"
+
+
 def _join(torch: Any, store: Any, rank: int, devices: list[str]) -> None:
     """Join the group, which waits for all others."""
     if devices[rank].startswith("cuda"):
@@ -152,16 +169,18 @@ def _join(torch: Any, store: Any, rank: int, devices: list[str]) -> None:
     torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=len(devices), timeout=_TIMEOUT)
 
 
-def _ended(followers: list[subprocess.Popen[bytes]], devices: list[str], folder: Path) -> str | None:
-    """Return a sentence on a process that has ended, or None if all are running."""
+def _ended(
+    followers: list[subprocess.Popen[bytes]], devices: list[str], folder: Path, timeout: float = 0.0
+) -> str | None:
+    """Return a sentence on a process that has ended or ends within some seconds, or None if all are running."""
     for rank, follower in enumerate(followers, start=1):
         try:
-            code = follower.wait(timeout=5)
+            code = follower.wait(timeout)
         except subprocess.TimeoutExpired:
             continue
         how = f"was killed by the signal {signal.Signals(-code).name}" if code < 0 else f"ended with the code {code}"
         said = (folder / f"said {rank}").read_text(encoding="utf-8", errors="replace")[-_LAST_WORDS:].strip()
-        last = f" Its last words were: {said.splitlines()[-1]}" if said else ""
+        last = f' Its last words were "{said.splitlines()[-1]}".' if said else ""
         return f"process {rank} of {len(devices)}, which computed on {devices[rank]!r}, {how}.{last}"
     return None
 
@@ -180,6 +199,7 @@ def _follow(folder: str, port: str, rank: str) -> None:
     with (Path(folder) / "task").open("rb") as file:
         follow, devices, arguments = pickle.load(file)  # noqa: S301 - a file of this user's own process
     store = torch.distributed.TCPStore("127.0.0.1", int(port), len(devices), False, timeout=_TIMEOUT)
+    store.set(_is_ready(int(rank)), "")
     _join(torch, store, int(rank), devices)
     follow(Group(int(rank), len(devices)), devices[int(rank)], *arguments)
     os._exit(0)  # without waiting for the first process, which may be gone
