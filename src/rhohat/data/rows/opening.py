@@ -57,6 +57,8 @@ def open_rows(
           A field of a struct has the name ``variable/field``; sparse matrices become dense as they are read;
         * gzipped `.npy`, IDX, safetensors and text files, and compressed `.npz`: they are unpacked into a temporary
           file;
+        * a folder that `harvest` has written: the activations of a layer; if it holds several layers, add the name of
+          one to the path, as in ``"folder:/encoder.layer.3"``;
         * a folder of shards: its files are read in the order of their names, in which digits are compared as numbers.
           All files are open at the same time.
 

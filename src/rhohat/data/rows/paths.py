@@ -15,6 +15,7 @@ from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import choose_columns
 from rhohat.data.rows.combined import ColumnRows, ShardedRows, SplitRows, are_all
 from rhohat.data.rows.datasets import is_zarr
+from rhohat.data.rows.harvests import harvest_of, open_harvest
 from rhohat.data.rows.kinds import TABLES, open_file, path_and_key
 from rhohat.data.rows.stored import ArrayFile, StoredArray, holds_numbers
 from rhohat.data.rows.table_files import open_table_file
@@ -55,6 +56,9 @@ class _Reopening:
 
 def _open_path_once(path: Path, text: str, wanted: Wanted, row_axes: int | None) -> RowSource:
     if path.is_dir():
+        if (harvest := harvest_of(path)) is not None:
+            folder, layer = harvest
+            return _pick(open_harvest(folder, layer or wanted.key, text), wanted, row_axes)
         if not is_zarr(path):
             return _open_folder(path, wanted, row_axes)
         return _open_arrays(arrays_of_folder(path, text), wanted, row_axes)
