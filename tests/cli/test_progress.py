@@ -80,8 +80,20 @@ def test_the_length_of_an_iterator_is_not_known(clock, capsys):
     with FitProgress() as shown:
         clock.seconds += 10
         shown(state(1, measures={"rows": 12800.0, "fvu": 0.5, "l0": 4.0, "dead": 0.0}))
-        shown.watch(50, None, 10)
+        shown.watch(50, None, 1)
     assert capsys.readouterr().err == "10 s  12,800 rows  FVU 0.5000  L0 4.0  dead 0\n"
+
+
+def test_the_length_of_a_pass_is_not_known_in_the_first_of_several(clock, capsys):
+    with FitProgress() as shown:
+        clock.seconds += 10
+        shown(state(1, measures={"rows": 12800.0, "fvu": 0.5, "l0": 4.0, "dead": 0.0}))
+        shown.watch(50, None, 3)
+        clock.seconds += 10
+        shown.watch(100, 80, 3)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "10 s  pass 1/3 12,800 rows  FVU 0.5000  L0 4.0  dead 0"
+    assert said[1].startswith("20 s  pass 2/3 25 %  FVU 0.5000")
 
 
 def test_nothing_is_printed_with_quiet(clock, capsys):

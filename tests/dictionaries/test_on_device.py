@@ -251,7 +251,7 @@ def test_rows_of_files_and_iterators_are_brought(tmp_path):
             dictionary("topk", engine=DOUBLE).fit(source).reconstruct(source), dictionary("topk").fit(X).reconstruct(X)
         )
     pieces = [X[:7], X[7:100], X[100:]]
-    near(*(dictionary("topk", engine=engine).fit(iter(pieces)) for engine in (None, DOUBLE)))
+    near(*(dictionary("topk", engine=engine, max_iter=1).fit(iter(pieces)) for engine in (None, DOUBLE)))
 
 
 def test_whole_numbers_are_rows_as_well():
@@ -329,7 +329,7 @@ def test_rows_that_are_not_finite_leave_what_was_learned_before():
     bad = X.copy()
     bad[200, 1] = np.nan
     for kind in ("topk", "l1"):
-        model = dictionary(kind, engine=DOUBLE, batch_size=2)
+        model = dictionary(kind, engine=DOUBLE, batch_size=2, max_iter=1)
         with warnings.catch_warnings(), pytest.raises(ValueError, match="row 200") as error:
             model.fit(iter(np.split(bad, 24)))
         assert "What was learned before this batch is kept." in str(error.value)

@@ -227,12 +227,12 @@ def test_dictionaries_that_are_fitted_together_keep_nothing_of_a_fit_that_fails(
 )
 def test_iterators_that_yield_something_else_are_refused(pieces, message):
     with pytest.raises(ValueError, match=message):
-        dictionary("topk").fit(iter(pieces))
+        dictionary("topk", max_iter=1).fit(iter(pieces))
 
 
 @pytest.mark.filterwarnings("ignore:only .* made:UserWarning")
 def test_an_iterator_may_end_anywhere():
-    model = dictionary("topk").fit(iter([X[:33], X[:0], X[33:50].tolist(), X[50:51]]))
+    model = dictionary("topk", max_iter=1).fit(iter([X[:33], X[:0], X[33:50].tolist(), X[50:51]]))
     assert (model.n_samples_fit_, model.n_steps_) == (51, 3)
     assert model.n_features_in_ == 6
 

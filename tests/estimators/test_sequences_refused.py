@@ -160,9 +160,15 @@ def test_images_of_another_shape_are_not_taken_for_those_of_the_fit():
 )
 def test_estimators_without_layers_refuse_sequences_of_unequal_length(model):
     refuse(
-        "must all have the same length; got rows of 1 and of 7. For sequences .* recurrent",
+        "X is a list of .* two-dimensional arrays, .* If they are sequences, use an estimator with recurrent layers",
         model.fit,
         SEQUENCES,
+        LABELS,
+    )
+    refuse(
+        "must all have the same length; got rows of 1 and of 7. For sequences .* recurrent",
+        model.fit,
+        [one[:, 0] for one in SEQUENCES],
         LABELS,
     )
     refuse("dim 3", model.fit, padded(), LABELS)

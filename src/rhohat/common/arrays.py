@@ -11,7 +11,6 @@ from numpy.typing import DTypeLike, NDArray
 __all__ = [
     "FloatArray",
     "as_float_rows",
-    "check_flat",
     "empty_aligned",
     "excess_exponent",
     "float_dtype",
@@ -86,15 +85,6 @@ def as_float_rows(array: Any) -> FloatArray:
     dtype('float64')
     """
     return np.ascontiguousarray(array, dtype=float_dtype(array.dtype))
-
-
-def check_flat(X: Any, name: str = "X") -> None:
-    """Raise ValueError if an array has more than two axes."""
-    if getattr(X, "ndim", 2) > 2:
-        raise ValueError(
-            f"Found array with dim {X.ndim}: {name} has the shape {X.shape}, but each row must be flat; pass"
-            f" {name}.reshape(len({name}), -1), or rhohat.open_rows({name})."
-        )
 
 
 def largest_magnitude(array: FloatArray) -> float:

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
+from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.pieces import check_flat
 from rhohat.data.row_transformer import LearnedShapes, RowTransformer
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 

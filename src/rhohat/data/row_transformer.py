@@ -12,8 +12,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
+from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.common.fitted import FittedAttributes
+from rhohat.common.pieces import check_flat
 from rhohat.data.ranges import warn_of_other_scale
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 

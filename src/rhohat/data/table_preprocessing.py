@@ -19,6 +19,7 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import ModelFileError
 from rhohat.common.extras import import_extra
 from rhohat.common.fitted import FittedAttributes
+from rhohat.common.pieces import refuse_pieces
 from rhohat.common.words import Sentence, Setting, joined
 from rhohat.data.rows import RowSource, open_rows, remember_columns
 from rhohat.data.rows.columns import ColumnsOfAFit
@@ -290,6 +291,9 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
             if 0 in X.shape:
                 raise ValueError(f"X has the shape {X.shape}; there must be at least one row and one column.")
         else:
+            refuse_pieces(X)
+            if getattr(X, "ndim", 2) > 2:
+                raise ValueError(f"X must be a table, with two axes, rows and columns; it has the shape {X.shape}.")
             X = validate_data(self, X, dtype=None, ensure_all_finite="allow-nan", reset=kinds is None)
         rows = open_coded(X, ColumnsOfAFit(None, X.shape[1], kinds=kinds))
         if kinds is None:

@@ -34,7 +34,8 @@ class _BatchesThere:
 
     def __init__(self, source: Any, engine: TorchEngine) -> None:
         self._source, self._ops, self._dtype = source, engine.device_ops, engine.dtype
-        self.n_batches, self.dtype, self.widths = source.n_batches, source.dtype, source.widths
+        self.n_batches, self.n_passes_possible = source.n_batches, source.n_passes_possible
+        self.dtype, self.widths = source.dtype, source.widths
 
     def sample(self) -> list[FloatArray]:
         """Return some rows of each array, on the host; see `BatchSource.sample`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -12,19 +13,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from rhohat.common.arrays import FloatArray, empty_aligned, float_dtype, without_tensors
 from rhohat.common.blocks import in_memory
+from rhohat.common.pieces import piece_of_rows
 from rhohat.common.randomness import keyed_generator
 from rhohat.objective.row_windows import RowWindows, bytes_of_a_row, even_edges, read_all
 
-__all__ = ["MOST_SAMPLED", "BatchSource", "ShuffledBatches", "StreamedBatches", "is_stream"]
+__all__ = ["MOST_SAMPLED", "BatchSource", "ShuffledBatches", "StreamedBatches", "width_of"]
 
 #: Most rows of which means and norms are taken.
 MOST_SAMPLED = 32_768
-
-
-def is_stream(X: Any) -> bool:
-    """Return whether rows come piece by piece: from an iterator, or an iterable that no array can be made of."""
-    is_array = any(hasattr(X, name) for name in ("__array__", "__getitem__", "shape"))
-    return isinstance(X, Iterator) or (isinstance(X, Iterable) and not is_array)
 
 
 @runtime_checkable
@@ -35,6 +31,8 @@ class BatchSource(Protocol):
     ----------
     n_batches : int or None
         Number of batches in a pass over the rows; None if it is not known.
+    n_passes_possible : int or None
+        Number of passes that are possible; None if there may be any number of them.
     dtype : dtype
         Dtype of the batches, float32 or float64.
     widths : tuple of int
@@ -42,6 +40,7 @@ class BatchSource(Protocol):
     """
 
     n_batches: int | None
+    n_passes_possible: int | None
     dtype: np.dtype[Any]
     widths: tuple[int, ...]
 
@@ -87,6 +86,7 @@ class ShuffledBatches:
         self.dtype = np.result_type(*(float_dtype(source.dtype) for source in sources))
         self.widths = tuple(source.shape[1] for source in sources)
         self.n_batches: int | None = -(-n_rows // batch_size)
+        self.n_passes_possible: int | None = None
         self.borders = even_edges(n_rows, self.n_batches)
         self._memory: dict[int, list[FloatArray]] = {}
 
@@ -139,9 +139,10 @@ class ShuffledBatches:
 
 
 class StreamedBatches:
-    """Batches from an iterator that yields rows in pieces of any length, such as activations made on the fly.
+    """Batches from an iterable that yields rows in pieces of any length, such as activations made on the fly.
 
-    The rows are used once, in the order in which they come.
+    The rows are used in the order in which they come: once if they come from an iterator, and in every pass anew from
+    an iterable that can be read again, such as PyTorch's DataLoader.
 
     Parameters
     ----------
@@ -157,8 +158,10 @@ class StreamedBatches:
     """
 
     def __init__(self, pieces: Iterable[Any], *, batch_size: int) -> None:
-        self._pieces, self._batch_size = iter(pieces), batch_size
+        self._all, self._batch_size = pieces, batch_size
+        self._pieces: Iterator[Any] | None = iter(pieces)
         self.n_batches: int | None = None
+        self.n_passes_possible: int | None = 1 if isinstance(pieces, Iterator) else None
         self._kept: list[FloatArray] = []
         self._n_seen, self._n_kept, self._width = 0, 0, 0
         self._dtype: np.dtype[Any] | None = None
@@ -173,12 +176,23 @@ class StreamedBatches:
         return [np.concatenate(self._kept)[:MOST_SAMPLED]]
 
     def batches(self, epoch: int, first_batch: int = 0) -> Generator[list[FloatArray]]:
-        """Yield the batches; there is one pass only."""
+        """Yield the batches of a pass; those of the first pass that is asked for begin with the rows read ahead.
+
+        Warns
+        -----
+        UserWarning
+            If the iterable yields no rows when it is read again.
+        """
         number = 0
+        if self._pieces is None:
+            self._kept, self._n_kept, self._pieces = [], 0, iter(self._all)
         while True:
             while self._n_kept < self._batch_size and self._take():
                 pass
             if not self._kept:
+                self._pieces = None
+                if number == 0:
+                    self._warn_of_no_rows()
                 return
             rows = np.concatenate(self._kept) if len(self._kept) > 1 else self._kept[0]
             batch, rest = rows[: self._batch_size], rows[self._batch_size :]
@@ -187,8 +201,18 @@ class StreamedBatches:
                 yield [np.ascontiguousarray(batch)]
             number += 1
 
+    def _warn_of_no_rows(self) -> None:
+        warnings.warn(
+            f"the {type(self._all).__name__} of batches yielded no rows when it was read again, so that the training"
+            " ends here. To read rows in several passes, pass an array, or an iterable that begins anew whenever iter()"
+            " is called on it.",
+            UserWarning,
+            stacklevel=2,
+        )
+
     def _take(self) -> bool:
         """Keep the next piece of rows, and return whether there was one."""
+        assert self._pieces is not None
         try:
             piece = next(self._pieces)
         except StopIteration:
@@ -206,11 +230,14 @@ class StreamedBatches:
         return True
 
 
+def width_of(source: Any) -> int:
+    """Return the number of columns of rows, or of the first array in each batch of a source of batches."""
+    return int(source.widths[0] if isinstance(source, BatchSource) else source.shape[1])
+
+
 def _as_rows(piece: Any, dtype: DTypeLike | None) -> FloatArray:
-    """Return a piece of an iterator as rows of floats; PyTorch's DataLoader puts each piece into a list."""
-    if isinstance(piece, list | tuple) and len(piece) == 1 and getattr(piece[0], "ndim", 0) == 2:
-        piece = piece[0]
-    rows = np.asarray(without_tensors(piece))
+    """Return a piece of an iterator as rows of floats."""
+    rows = np.asarray(without_tensors(piece_of_rows(piece)))
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(
             f"the iterator of batches must yield two-dimensional arrays, with a row for each sample and at least one"

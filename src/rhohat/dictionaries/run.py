@@ -99,6 +99,11 @@ class Record:
         Mean squared distance of rows from their mean, in the units in which the dictionary sees them.
     callbacks : sequence of callable
         Called with an `IterationState` after every block; those that watch updates, also after every update.
+
+    Attributes
+    ----------
+    n_in_pass : int or None
+        Number of updates in a pass, counted in the first pass over an iterable; None where it is known beforehand.
     """
 
     def __init__(self, trainer: Trainer, variance: float, callbacks: Sequence[Callback] = ()) -> None:
@@ -107,6 +112,7 @@ class Record:
         self.loss_curve: list[float] = []
         self.terms_curve: dict[str, list[float]] = {}
         self.measures_curve: dict[str, list[float]] = {}
+        self.n_in_pass: int | None = None
         self._has_warned = False
         self._seconds, self._began = 0.0, time.perf_counter()
 
@@ -118,6 +124,11 @@ class Record:
     def seconds(self) -> float:
         """Seconds of the training so far, with those before the checkpoint that it is resumed from."""
         return self._seconds + time.perf_counter() - self._began
+
+    def note_pass(self, n_in_pass: int, n_passes: int) -> None:
+        """Take note that the first pass over an iterable had so many updates, and of the number of all passes."""
+        self.n_in_pass = n_in_pass
+        self.trainer.note_length(n_in_pass * n_passes)
 
     def show(self, n_updates: int, n_in_pass: int | None, n_passes: int) -> None:
         """Tell the callbacks that watch updates of an update; see `WatchesUpdates`."""
@@ -212,6 +223,7 @@ class Record:
         state.record.update(
             epoch=epoch, batch=batch, stretch=asdict(self.stretch.in_numbers()), seconds=self.seconds, **curves
         )
+        state.record["n_in_pass"] = self.n_in_pass
         return state
 
     def restore(self, state: RunState) -> tuple[int, int]:
@@ -222,6 +234,7 @@ class Record:
         self.loss_curve, self.terms_curve = record["loss_curve"], record["terms_curve"]
         self.measures_curve = record["measures_curve"]
         self._seconds, self._began = record.get("seconds", 0.0), time.perf_counter()
+        self.n_in_pass = record.get("n_in_pass")
         return record["epoch"], record["batch"]
 
 
@@ -257,11 +270,13 @@ def train(
     NotFiniteError
         If J is not finite on a batch. The states are those before this batch.
     """
-    epoch, batch, in_pass = first_pass, 0, source.n_batches
+    epoch, batch, in_pass, n_done = first_pass, 0, source.n_batches, first_pass
     for record in records:
         record.begin()
     if resume_from is not None:
         epoch, batch = records[0].restore(resume_from)
+        if records[0].n_in_pass is not None:
+            records[0].note_pass(records[0].n_in_pass, n_passes)
     with interrupts_held() as held:
         for number in range(epoch, first_pass + n_passes):
             with closing(source.batches(number, batch)) as batches:  # type: ignore[type-var]
@@ -278,15 +293,20 @@ def train(
                     if keeper is not None:
                         keeper.offer(records[0].trainer.n_steps, partial(records[0].capture, number, batch))
                     for record in records:
-                        record.show((number - first_pass) * (in_pass or 0) + batch, in_pass, n_passes)
+                        length = in_pass or record.n_in_pass
+                        record.show((number - first_pass) * (length or 0) + batch, length, n_passes)
                     held.release()
                     if stopped:
                         return [record.result("stopped", "A callback ended the training.") for record in records]
-            if records[0].stretch.n_batches:  # the end of an iterator
-                for record in records:
+            if batch == 0:  # an iterable that could not be read again
+                break
+            for record in records if in_pass is None else []:
+                if record.stretch.n_batches:
                     record.close(None)
-            batch = 0
-    message = _message(records[0].trainer.read(), None if in_pass is None else first_pass + n_passes)
+                if record.n_in_pass is None:
+                    record.note_pass(batch, n_passes)
+            batch, n_done = 0, number + 1
+    message = _message(records[0].trainer.read(), None if source.n_passes_possible == 1 else n_done)
     return [record.result("max_iter", message) for record in records]
 
 

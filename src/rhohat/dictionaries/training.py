@@ -237,6 +237,10 @@ class Trainer:
         """Return the state for reading only, which a device would have to take over if it were changed."""
         return self._state
 
+    def note_length(self, n_steps: int) -> None:
+        """Take note of the number of updates from the first state to the end, where it was not known at first."""
+        self._n_steps = n_steps
+
     def settle(self) -> None:
         """Wait until the batches so far have been learned; raise NotFiniteError if J was not finite on one of them."""
 

@@ -17,8 +17,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
+from rhohat.common.arrays import FloatArray, as_float_rows
 from rhohat.common.fitted import FittedAttributes
+from rhohat.common.pieces import check_flat
 from rhohat.common.randomness import RandomState, keyed_generator, seed_from
 from rhohat.common.words import Sentence
 from rhohat.data import RowSource, open_rows

@@ -13,8 +13,9 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
-from rhohat.common.arrays import FloatArray, as_float_rows, check_flat, without_tensors
+from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
 from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning
+from rhohat.common.pieces import check_flat, refuse_pieces
 from rhohat.common.words import Sentence, joined, listed
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
@@ -142,6 +143,7 @@ def warn_of_dead_units(mean_activation: FloatArray, activation: Activation, resu
 
 def check_lengths(X: ArrayLike | RowSource, y: ArrayLike) -> None:
     """Raise ValueError if X and y have different lengths; objects without a length are refused by later checks."""
+    refuse_pieces(X)
     try:
         n_rows, n_targets = _num_samples(X), _num_samples(y)
     except TypeError:

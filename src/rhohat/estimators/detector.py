@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
 from rhohat.common.fitted import FittedAttributes
+from rhohat.common.pieces import check_flat
 from rhohat.common.randomness import RandomState
 from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
@@ -310,6 +311,7 @@ class AutoencoderDetector(ScaledAutoencoder, FittedAttributes, NestedParameters,
                 remember_columns(self, X)
             self._check_columns(X)
             return X
+        check_flat(X)
         with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
             rows = as_float_rows(validate_data(self, without_tensors(X), dtype="numeric", reset=reset))
         if reset:

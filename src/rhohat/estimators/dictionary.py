@@ -18,13 +18,14 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.pieces import as_one_array, is_stream
 from rhohat.common.randomness import RandomState, seed_from
 from rhohat.data import RowSource, open_rows
 from rhohat.data.ranges import range_of_features
 from rhohat.data.rows import is_dask_array, remember_columns
 from rhohat.dictionaries.dead_latents import default_dead_after
 from rhohat.dictionaries.folding import Folding
-from rhohat.dictionaries.rows import BatchSource, StreamedBatches, is_stream
+from rhohat.dictionaries.rows import BatchSource, StreamedBatches, width_of
 from rhohat.dictionaries.run import joined_curves
 from rhohat.dictionaries.scaling import NORMALIZATIONS, Scaling
 from rhohat.dictionaries.selections import Selection
@@ -35,6 +36,7 @@ from rhohat.estimators.checks import check_engine_of_dictionary, check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
 from rhohat.estimators.dictionary_messages import (
     explain_not_finite,
+    n_passes_over,
     refuse_network_callbacks,
     tell_of_few_updates,
     warn_of_l0,
@@ -188,10 +190,11 @@ class BaseDictionary(UsableDictionary):
 
         Parameters
         ----------
-        X : array-like, RowSource or iterator, of shape (n_samples, n_features)
+        X : array-like, RowSource, iterator or iterable, of shape (n_samples, n_features)
             Rows. An iterator yields them in pieces of any length, each of shape (any, n_features), such as activations
             that are made on the fly; its rows are used once, in their order. An iterable that is no array, such as
-            PyTorch's DataLoader, is used like an iterator.
+            PyTorch's DataLoader, yields such pieces as well, but is read `max_iter` times. A list of two-dimensional
+            arrays is used like the one array of all their rows.
         y : ignored
 
         Returns
@@ -209,17 +212,19 @@ class BaseDictionary(UsableDictionary):
         -----
         UserWarning
             If the mean number of active latents of a row in the last block of updates is more than half of `target_l0`
-            away from it; or if an iterator gave so few rows that fewer than 200 updates were made.
+            away from it; if an iterator gave so few rows that fewer than 200 updates were made; or if the rows are to
+            be read several times, by a `max_iter` that was set, but an iterator can be read only once.
         DeadLatentsWarning
             If half of the latents are dead.
         """
         self._validate_params()
+        X = as_one_array(X)
         return self._learn(X, self._sources(X, continues=self._continues()))
 
     def _learn(self, X: Any, sources: Sequence[Any]) -> Self:
         """Learn from sources: rows as they were given, and as a list with arrays, row sources or batches."""
         continues = self._continues()
-        n_rows = self._n_rows_to_see(sources)
+        n_rows, n_passes = self._n_rows_to_see(sources), n_passes_over(self, sources, stacklevel=3)
         start = self._start_again(sources, n_rows) if continues else None
         first_pass = self._passes if continues else 0
 
@@ -234,7 +239,7 @@ class BaseDictionary(UsableDictionary):
         try:
             with ShowProgress(None) if self.verbose == 1 else nullcontext() as progress:
                 shown = {} if progress is None else {"callbacks": [*self._own_callbacks(), progress]}
-                fitted = self._fit(n_rows, solver=self._solver(n_rows), **shown).run(
+                fitted = self._fit(n_rows, n_passes=n_passes, solver=self._solver(n_rows), **shown).run(
                     sources,
                     (lambda: self._seed) if continues else self._draw_seed,
                     self.n_components,
@@ -244,7 +249,7 @@ class BaseDictionary(UsableDictionary):
                 )
         except NotFiniteError as error:
             raise ValueError(self._explain(error, sources, kept)) from None
-        self._take_over(X, sources, fitted, first_pass + self.max_iter)
+        self._take_over(X, sources, fitted, first_pass + n_passes)
         warn_of_l0(self, stacklevel=3)
         tell_of_few_updates(self, sources, stacklevel=3)
         return self
@@ -272,6 +277,7 @@ class BaseDictionary(UsableDictionary):
         self
         """
         self._validate_params()
+        X = as_one_array(X)
         begun = hasattr(self, "scaling_")
         sources = self._sources(X, continues=begun)
         start = self._start_again(sources) if begun else None
@@ -374,7 +380,7 @@ class BaseDictionary(UsableDictionary):
         self, sources: Sequence[Any], n_rows: int | None = None
     ) -> tuple[DictionaryProblem, DictionaryState]:
         """Return the problem, with the parameters that were changed since, and a copy of the state to go on from."""
-        layout, width = self._problem.layout, _width(sources[0])
+        layout, width = self._problem.layout, width_of(sources[0])
         if width != layout.n_features:
             raise ValueError(
                 f"X has {width} features, but {type(self).__name__} is expecting {layout.n_features} features as input."
@@ -442,8 +448,3 @@ class BaseDictionary(UsableDictionary):
 
     def _explain(self, error: NotFiniteError, sources: Sequence[Any], kept: str) -> str:
         return explain_not_finite(error, sources, self._solver().learning_rate, kept)
-
-
-def _width(source: Any) -> int:
-    """Return the number of columns of rows, or of the batches of an iterator."""
-    return int(source.widths[0] if isinstance(source, StreamedBatches) else source.shape[1])

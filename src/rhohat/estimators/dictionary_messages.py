@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 from rhohat.common.words import Sentence, Setting, counted
@@ -15,6 +16,7 @@ from rhohat.dictionaries.training import NotFiniteError
 __all__ = [
     "ending_of",
     "explain_not_finite",
+    "n_passes_over",
     "refuse_network_callbacks",
     "remark_on_updates",
     "tell_of_few_updates",
@@ -58,6 +60,22 @@ def explain_not_finite(error: NotFiniteError, sources: Sequence[Any], learning_r
         return f"{bad} {kept}"
     rate = Setting("learning_rate", learning_rate)
     return Sentence(f"{error} Its rows are too large, or the learning rate is too high, now ", rate, f". {kept}")
+
+
+def n_passes_over(dictionary: Any, sources: Sequence[Any], stacklevel: int) -> int:
+    """Return the number of passes that a fit makes; warn if `max_iter` was set, but the rows can be read only once."""
+    possible = sources[0].n_passes_possible if isinstance(sources[0], BatchSource) else None
+    if possible is None or dictionary.max_iter <= possible:
+        return int(dictionary.max_iter)
+    if dictionary.max_iter != signature(type(dictionary)).parameters["max_iter"].default:
+        warnings.warn(
+            f"an iterator can be read only once, so that max_iter={dictionary.max_iter} makes one pass over its rows."
+            " For more passes, pass an array, or an iterable that begins anew whenever iter() is called on it, such as"
+            " a DataLoader.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+    return int(possible)
 
 
 def refuse_network_callbacks(callbacks: Iterable[Any]) -> None:
@@ -107,7 +125,7 @@ def remark_on_updates(dictionary: Any, *, streamed: bool = False) -> Sentence | 
 
 def tell_of_few_updates(dictionary: Any, sources: Sequence[Any], stacklevel: int) -> None:
     """Add to the message of a fit that it made few updates, and warn where an iterator ended so early."""
-    streamed = isinstance(sources[0], BatchSource)
+    streamed = isinstance(sources[0], BatchSource) and sources[0].n_passes_possible is not None
     remark = remark_on_updates(dictionary, streamed=streamed)
     if remark is None:
         return

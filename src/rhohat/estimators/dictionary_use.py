@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
 from rhohat.common.fitted import FittedAttributes
+from rhohat.common.pieces import as_one_array, check_flat
 from rhohat.data import RowSource, open_rows
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.finite import check_finite_block
@@ -322,6 +323,8 @@ class UsableDictionary(
 
     def _known_rows(self, X: Any) -> FloatArray:
         """Return rows in memory as floats, after checking them against the columns of the fit."""
+        X = as_one_array(X)
+        check_flat(X)
         with np.errstate(invalid="ignore"), naming_columns(X=X):  # for scikit-learn's sum that detects NaN
             return as_float_rows(validate_data(self, without_tensors(X), dtype="numeric", reset=False))
 

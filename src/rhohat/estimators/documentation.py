@@ -28,7 +28,7 @@ auxiliary_weight : float, default=1/32
     turns it off.
 dead_after : int or None, default=None
     Number of rows without being active after which a latent is dead. None means a tenth of the rows that the fit sees
-    in all passes, but at least 1,000 and at most 200,000; for iterators and `partial_fit`, 200,000.
+    in all passes, but at least 1,000 and at most 200,000; for iterators, loaders and `partial_fit`, 200,000.
 normalize : {"mean_norm", "layer_norm"} or None, default="mean_norm"
     What is done to rows first. "mean_norm" multiplies all of them with one factor, such that their mean norm is
     √n_features, measured about their mean if `center` is True; the factor is part of `coefs_` and `intercepts_`.
@@ -40,9 +40,10 @@ decoder_norm : bool, default=True
 solver : {"adam", "sgd"}, MiniBatchSolver or None, default=None
     Solver whose update is used. None means ``Adam(learning_rate=2e-4 / sqrt(n_components / 2**14), batch_size=...,
     schedule="trapezoid")`` with the largest batches of 256, 512, 1024, 2048 or 4096 rows that leave 1,000 updates; with
-    iterators and `partial_fit`, batches have 1024 rows. A solver with early stopping or `max_gradient_norm` is refused.
+    iterators, loaders and `partial_fit`, batches have 1024 rows; the schedule is applied from the second pass of a
+    loader on, because the length of a pass is counted in the first, and not to an iterator. A solver with early stopping or `max_gradient_norm` is refused.
 max_iter : int, default=10
-    Number of passes over the rows.
+    Number of passes over the rows. There is only one over an iterator, which cannot be read again.
 sparse_output : bool, default=True
     Whether `transform` returns a sparse matrix rather than an array.
 warm_start : bool, default=False

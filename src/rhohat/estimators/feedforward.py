@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_y, check_array, check_is_fitted, check_X_y
 
-from rhohat.common.arrays import FloatArray, as_float_rows, check_flat
+from rhohat.common.arrays import FloatArray, as_float_rows
+from rhohat.common.pieces import check_flat
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps

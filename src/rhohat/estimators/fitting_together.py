@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
+from rhohat.common.pieces import as_one_array
 from rhohat.data import RowSource
 from rhohat.dictionaries.run import train
 from rhohat.dictionaries.training import NotFiniteError
 from rhohat.engines import as_engine, device_of
 from rhohat.estimators.dictionary import BaseDictionary
-from rhohat.estimators.dictionary_messages import tell_of_few_updates, warn_of_l0
+from rhohat.estimators.dictionary_messages import n_passes_over, tell_of_few_updates, warn_of_l0
 from rhohat.fitting.dictionary_fit import Fitted
 
 __all__ = ["fit_together"]
@@ -30,7 +31,7 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     dictionaries : sequence of dictionaries
         They must have the same `random_state`, `max_iter`, `engine` and batch size, and neither `warm_start` nor
         `checkpoint`.
-    X : array-like, RowSource or iterator, of shape (n_samples, n_features)
+    X : array-like, RowSource, iterator or iterable, of shape (n_samples, n_features)
         Rows, as for `fit`.
 
     Returns
@@ -62,12 +63,16 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     device = device_of(first.engine)
     if device is not None and device.devices is not None:
         raise ValueError(f"fit_together trains on one device; set engine to one of {', '.join(device.devices)}.")
+    X = as_one_array(X)
     sources = first._sources(X, continues=False)
+    n_passes = n_passes_over(first, sources, stacklevel=2)
     n_rows = first._n_rows_to_see(sources)  # the same for all, as they have the same max_iter
     solvers = [one._solver(n_rows) for one in dictionaries]
     _check_batches([solver.batch_size for solver in solvers])
     seed = first._draw_seed()
-    fits = [one._fit(n_rows, solver=solver) for one, solver in zip(dictionaries, solvers, strict=True)]
+    fits = [
+        one._fit(n_rows, n_passes=n_passes, solver=solver) for one, solver in zip(dictionaries, solvers, strict=True)
+    ]
     plans = [fit.plan_memory(sources, one.n_components) for fit, one in zip(fits, dictionaries, strict=True)]
     source = fits[0].batches(sources, seed, plans[0])
     prepared = [fit.prepare(source, seed) for fit in fits]
@@ -75,11 +80,11 @@ def fit_together(dictionaries: Sequence[_Dictionary], X: ArrayLike | RowSource |
     n_latents = sum(one.n_components for one in dictionaries)
     with records[0].trainer.engine.session(), fits[0].explaining_memory(sources, n_latents):
         try:
-            results = train(records, source, n_passes=first.max_iter)
+            results = train(records, source, n_passes=n_passes)
         except NotFiniteError as error:
             raise ValueError(first._explain(error, sources, "Nothing is kept of what was learned before.")) from None
     for one, (_, problem, state), result, plan in zip(dictionaries, prepared, results, plans, strict=True):
-        one._take_over(X, sources, Fitted(problem, state, result, plan, seed), one.max_iter)
+        one._take_over(X, sources, Fitted(problem, state, result, plan, seed), n_passes)
         warn_of_l0(one, stacklevel=2)
         tell_of_few_updates(one, sources, stacklevel=2)
     return dictionaries

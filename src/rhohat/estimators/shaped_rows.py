@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rhohat.common.pieces import refuse_pieces
 from rhohat.common.words import counted
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import is_dask_array
@@ -113,6 +114,7 @@ class ShapedRows:
                 )
             if isinstance(X, RowSource):
                 X.n_steps = None  # an estimator of sequences may have seen it before
+            refuse_pieces(X)
             _refuse_unequal(X)
             return X
         if is_dask_array(X):

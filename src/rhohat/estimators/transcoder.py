@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.fitted import FittedAttributes
+from rhohat.common.pieces import as_one_array
 from rhohat.data import RowSource
 from rhohat.estimators.checks import check_lengths, check_rows
 from rhohat.estimators.dictionary import BaseDictionary
@@ -94,6 +95,7 @@ class Transcoder(FittedAttributes, TransformerMixin, BaseEstimator):
             raise ValueError(f"dictionary must be a dictionary, such as TopKAutoencoder(); got {self.dictionary!r}.")
         if isinstance(X, RowSource) != isinstance(Y, RowSource):
             raise ValueError("X and Y must both be row sources, or both be arrays.")
+        X, Y = as_one_array(X), as_one_array(Y, "Y")
         check_lengths(X, Y)
         dictionary = clone(self.dictionary).set_params(warm_start=False)
         dictionary._has_skip = bool(self.skip)
@@ -139,6 +141,7 @@ class Transcoder(FittedAttributes, TransformerMixin, BaseEstimator):
         float
         """
         check_is_fitted(self)
+        Y = as_one_array(Y, "Y")
         outputs: FloatArray = check_rows(Y, "Y").astype(np.float64)
         residual = outputs - self.predict(X)
         variance = float(((outputs - outputs.mean(0)) ** 2).sum())

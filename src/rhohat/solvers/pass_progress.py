@@ -65,9 +65,13 @@ class PassProgress:
 
     @property
     def text(self) -> str:
-        """The pass, the share of it that is done, and the last figures; of an iterator, the number of rows instead."""
+        """The pass, the share of it that is done, and the last figures.
+
+        While it is not known how many updates a pass has, as with an iterator, the number of rows stands for the share.
+        """
         if self._n_in_pass is None:
-            return f"{self._n_rows:,.0f} rows{self._figures}"
+            which = f"pass 1/{self._n_passes} " if self._n_passes > 1 else ""
+            return f"{which}{self._n_rows:,.0f} rows{self._figures}"
         begun = min(-(-self.done // self._n_in_pass), self._n_passes) or 1
         share = self.done / self._n_in_pass - (begun - 1)
         return f"pass {begun}/{self._n_passes} {100 * share:.0f} %{self._figures}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
+from rhohat.common.pieces import refuse_pieces
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.rows.arrays import ArrayRows
 from rhohat.data.rows.base import RowSource
@@ -105,6 +106,7 @@ def _open_columns(data: Any, columns: ColumnSelection, row_axes: int) -> RowSour
     elif all(hasattr(data, name) for name in ("shape", "dtype", "__getitem__")) and not isinstance(data, np.ndarray):
         source = DatasetRows(data, getattr(data, "name", None) or f"the {type(data).__name__}")
     else:
+        refuse_pieces(data, "data", lists=False)
         source = ArrayRows(data)
     if row_axes > 1 and not is_dask_array(data):
         source = derived(SplitRows, source, data, row_axes)
