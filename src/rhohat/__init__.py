@@ -86,6 +86,8 @@ from rhohat.models.components import register
 from rhohat.models.explaining import explain
 from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file import load, save
+from rhohat.modules.evaluating import InModelEvaluation, evaluate_in_model
+from rhohat.modules.interventions import ablate, splice, steer
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.sequence_plots import plot_activations
@@ -127,6 +129,7 @@ __all__ = [
     "GaussianNoise",
     "GradientCheck",
     "GradientDescent",
+    "InModelEvaluation",
     "JumpReLUAutoencoder",
     "KLSparsity",
     "L1Autoencoder",
@@ -165,10 +168,12 @@ __all__ = [
     "Upsampling",
     "WeightDecay",
     "ZCAWhitening",
+    "ablate",
     "as_sequences",
     "callbacks",
     "check_gradient",
     "evaluate",
+    "evaluate_in_model",
     "explain",
     "feature_maps",
     "fit_together",
@@ -192,6 +197,8 @@ __all__ = [
     "report",
     "sample_patches",
     "save",
+    "splice",
+    "steer",
     "synthetic_features",
     "whiten_image",
 ]

@@ -246,7 +246,7 @@ def test_hooks_are_removed_and_modes_restored_whatever_happens(batch, error):
 
 def test_if_one_of_several_layers_does_not_exist_none_is_watched():
     module = network()
-    with pytest.raises(ValueError, match="no layer named 'nd'"), reading(module, ["start", "nd"]):
+    with pytest.raises(ValueError, match="no layer named 'ende'"), reading(module, ["start", "ende"]):
         pass
     assert not module.start._forward_hooks
 
