@@ -246,7 +246,7 @@ def test_hooks_are_removed_and_modes_restored_whatever_happens(batch, error):
 
 def test_if_one_of_several_layers_does_not_exist_none_is_watched():
     module = network()
-    with pytest.raises(ValueError, match="no layer named 'ende'"), reading(module, ["start", "ende"]):
+    with pytest.raises(ValueError, match="no layer named 'last'"), reading(module, ["start", "last"]):
         pass
     assert not module.start._forward_hooks
 
@@ -262,7 +262,7 @@ def test_gradients_pass_through_what_is_read_and_replaced(batch):
     assert module.training
 
 
-def test_a_pass_can_be_ended_early_by_an_exception_of_ones_own(batch):
+def test_a_pass_can_be_lastd_early_by_an_exception_of_ones_own(batch):
     class Enough(Exception):  # noqa: N818 - it is no error
         pass
 
