@@ -15,7 +15,7 @@ def test_the_public_interface_is_that_of_the_snapshot():
 
 def test_the_snapshot_holds_functions_classes_and_what_belongs_to_them():
     names = SNAPSHOT.read_text(encoding="utf-8").splitlines()
-    assert "rhohat.load(path)" in names
+    assert "rhohat.load(path, *, activation_scale=None)" in names
     assert "rhohat.SparseAutoencoder.fit(X, y=None, sample_weight=None)" in names
     assert "rhohat.SparseAutoencoder.coefs_" in names
     assert "rhohat.RowSource.short_name" in names

@@ -85,7 +85,8 @@ from rhohat.terms.losses import GaussianLoss, LabelNoiseCrossEntropy
 from rhohat.models.components import register
 from rhohat.models.explaining import explain
 from rhohat.models.model_card import ModelCard
-from rhohat.models.model_file import load, save
+from rhohat.models.formats import export, load
+from rhohat.models.model_file import save
 from rhohat.modules.evaluating import InModelEvaluation, evaluate_in_model
 from rhohat.modules.interventions import ablate, splice, steer
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
@@ -175,6 +176,7 @@ __all__ = [
     "evaluate",
     "evaluate_in_model",
     "explain",
+    "export",
     "feature_maps",
     "fit_together",
     "gabor_fit",

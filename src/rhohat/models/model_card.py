@@ -13,6 +13,7 @@ __all__ = ["ModelCard", "card_of", "describes_rows", "set_card", "with_note"]
 
 _LONGEST = {"note": 2**16, "data": 2**12}  # characters
 _MOST_FIGURES, _LONGEST_NAME = 256, 128
+_LONGEST_ORIGIN = 2**12
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,16 @@ class ModelCard:
         Figures of the model on its training rows, such as ``{"explained variance": 0.93}``; at most 256.
     held_out : dict of str to float, default={}
         The same figures on rows that the training did not use; at most 256.
+    origin : dict of str to str, default={}
+        Where the model comes from, such as ``{"model_name": "gpt2", "hook_name": "blocks.5.hook_resid_pre"}``: the
+        network whose activations it was trained on, and the library, if it was loaded from files of another one; at
+        most 256 entries of 4,096 characters. `export` writes them where the format has a place for them.
 
     Raises
     ------
     ValueError
-        If a text is too long, if there are too many figures, or if the name of a figure is empty or has more than 128
-        characters.
+        If a text is too long, if there are too many figures or entries, or if the name of one is empty or has more than
+        128 characters.
     TypeError
         If a text is not a string, or if a figure is not a number.
 
@@ -56,6 +61,7 @@ class ModelCard:
     data: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     held_out: dict[str, float] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, longest in _LONGEST.items():
@@ -66,6 +72,7 @@ class ModelCard:
                 raise ValueError(f"{name} of a model card has at most {longest:,} characters; got {len(text):,}.")
         for name in ("figures", "held_out"):
             object.__setattr__(self, name, _checked_figures(getattr(self, name), name))
+        object.__setattr__(self, "origin", _checked_origin(self.origin))
 
 
 def _checked_figures(figures: Any, name: str) -> dict[str, float]:
@@ -76,16 +83,38 @@ def _checked_figures(figures: Any, name: str) -> dict[str, float]:
         raise ValueError(f"{name} of a model card has at most {_MOST_FIGURES} figures; got {len(figures):,}.")
     checked = {}
     for key, figure in figures.items():
-        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_NAME:
-            raise ValueError(
-                f"the name of a figure in {name} of a model card must be a string of 1 to {_LONGEST_NAME} characters;"
-                f" got {str(key)[:_LONGEST_NAME]!r}."
-            )
+        _check_name(key, f"a figure in {name}")
         try:
             checked[key] = float(figure)
         except (TypeError, ValueError, OverflowError):
             raise TypeError(f"{key!r} in {name} of a model card must be a number; got {figure!r}.") from None
     return checked
+
+
+def _checked_origin(origin: Any) -> dict[str, str]:
+    """Return a copy of an origin as a dict of str to str; raise if something in it is something else, or too long."""
+    if not isinstance(origin, Mapping):
+        raise TypeError(f"origin of a model card must be a dict of names to texts; got {origin!r}.")
+    if len(origin) > _MOST_FIGURES:
+        raise ValueError(f"origin of a model card has at most {_MOST_FIGURES} entries; got {len(origin):,}.")
+    for key, text in origin.items():
+        _check_name(key, "an entry in origin")
+        if not isinstance(text, str):
+            raise TypeError(f"{key!r} in origin of a model card must be a string; got {text!r}.")
+        if len(text) > _LONGEST_ORIGIN:
+            raise ValueError(
+                f"{key!r} in origin of a model card has at most {_LONGEST_ORIGIN:,} characters; got {len(text):,}."
+            )
+    return dict(origin)
+
+
+def _check_name(key: Any, what: str) -> None:
+    """Raise ValueError if the name of a figure or an entry is no text, is empty, or is too long."""
+    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_NAME:
+        raise ValueError(
+            f"the name of {what} of a model card must be a string of 1 to {_LONGEST_NAME} characters;"
+            f" got {str(key)[:_LONGEST_NAME]!r}."
+        )
 
 
 def card_of(model: Any) -> ModelCard | None:

@@ -353,7 +353,7 @@ class Reader:
 def read_card(described: Any) -> ModelCard:
     """Return the model card of a description; raise ModelFileError if it is not one, or is longer than cards may be."""
     card = _checked(described, dict, "a model card")
-    _know(card, "note", "data", "figures", "held_out")
+    _know(card, "note", "data", "figures", "held_out", "origin")
     figures = {}
     for name in ("figures", "held_out"):
         figures[name] = {
@@ -361,7 +361,7 @@ def read_card(described: Any) -> ModelCard:
             for key, one in _get(card, name, dict).items()
         }
     try:
-        return ModelCard(_get(card, "note", str), _get(card, "data", str), **figures)
+        return ModelCard(_get(card, "note", str), _get(card, "data", str), **figures, origin=card.get("origin", {}))
     except (TypeError, ValueError) as error:
         raise ModelFileError(str(error)) from None
 

@@ -203,6 +203,8 @@ def write_card(card: ModelCard) -> dict[str, Any]:
     for name in ("figures", "held_out"):
         figures = getattr(card, name).items()
         described[name] = {key: one if np.isfinite(one) else {"number": str(one)} for key, one in figures}
+    if card.origin:  # left out otherwise, since earlier versions of rhohat do not know it
+        described["origin"] = dict(card.origin)
     return described
 
 

@@ -1,0 +1,94 @@
+"""What dictionaries of other libraries compute, written from their owners' descriptions in NumPy, without rhohat.
+
+Each function takes the folder or file of a format, and rows, and returns codes and reconstructions in float64.
+"""
+
+import json
+import struct
+
+import numpy as np
+
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+
+
+def tensors_of(path):
+    """Return the tensors of a safetensors file: a length, a header of JSON, and the bytes that it points to."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    tensors = {}
+    for name, one in header.items():
+        if name != "__metadata__":
+            start, stop = one["data_offsets"]
+            numbers = np.frombuffer(data[start:stop], _TYPES[one["dtype"]])
+            if one["dtype"] == "BF16":
+                numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+            tensors[name] = numbers.astype(np.float64).reshape(one["shape"])
+    return tensors
+
+
+def relu(a):
+    return np.maximum(a, 0)
+
+
+def largest(a, k):
+    """Return the k largest numbers of each row, as far as they are positive, and 0 elsewhere."""
+    kept = np.zeros_like(a)
+    places = np.argpartition(-a, k - 1, axis=1)[:, :k]
+    np.put_along_axis(kept, places, np.take_along_axis(a, places, 1), 1)
+    return relu(kept)
+
+
+def normalised(x):
+    """Return rows about their means in units of their standard deviations, with these."""
+    mean = x.mean(1, keepdims=True)
+    deviation = (x - mean).std(1, ddof=1, keepdims=True)
+    return (x - mean) / (deviation + 1e-5), mean, deviation
+
+
+def saelens(folder, x):
+    """Return what SAELens makes of rows: see `SAE.encode` and `SAE.decode` of each architecture."""
+    config = json.loads((folder / "cfg.json").read_text())
+    w = tensors_of(folder / "sae_weights.safetensors")
+    version = config.get("sae_lens_version") or config.get("metadata", {}).get("sae_lens_version") or "0"
+    if int(version.split(".")[0]) < 6:
+        config = {"architecture": "standard", "apply_b_dec_to_input": True, **config}
+        if config.get("activation_fn_str") == "topk":
+            config.update(architecture="topk", k=config["activation_fn_kwargs"]["k"])
+    x, mean, deviation = x.astype(np.float64), 0.0, 1.0
+    given = x
+    if config["normalize_activations"] == "layer_norm":
+        x, mean, deviation = normalised(x)
+    if config["normalize_activations"] == "expected_average_only_in":
+        factor = json.loads((folder / "activation_scaler.json").read_text())["scaling_factor"]
+        w = {**w, "W_enc": w["W_enc"] * factor, "W_dec": w["W_dec"] / factor, "b_dec": w["b_dec"] / factor}
+        if "topk_threshold" in w and config["rescale_acts_by_decoder_norm"]:
+            w["topk_threshold"] = w["topk_threshold"] / factor
+    transcodes = "transcoder" in config["architecture"]
+    pi = (x - w["b_dec"] * config["apply_b_dec_to_input"] if not transcodes else x) @ w["W_enc"]
+    codes = _codes_of_saelens(config, w, pi)
+    decoder = w["W_dec"]
+    if config.get("rescale_acts_by_decoder_norm"):
+        decoder = decoder / np.linalg.norm(decoder, axis=1, keepdims=True)
+    weighted = codes * w.get("scaling_factor", 1.0) * w.get("finetuning_scaling_factor", 1.0)
+    made = weighted @ decoder + w["b_dec"]
+    if "skip" in config["architecture"]:
+        made = made + given @ w["W_skip"].T
+    return codes, made if transcodes else made * deviation + mean
+
+
+def _codes_of_saelens(config, w, pi):
+    """Return the codes, from the products of rows and the encoder."""
+    architecture = config["architecture"]
+    if architecture == "gated":
+        return (pi + w["b_gate"] > 0) * relu(pi * np.exp(w["r_mag"]) + w["b_mag"])
+    a = pi + w["b_enc"]
+    if config.get("rescale_acts_by_decoder_norm"):
+        a = a * np.linalg.norm(w["W_dec"], axis=1)
+    if architecture == "topk":
+        return largest(a, config["k"])
+    if architecture in ("batchtopk", "matryoshka_batchtopk"):
+        return a * (a > w["topk_threshold"])
+    if "jumprelu" in architecture:
+        return relu(a) * (a > w["threshold"])
+    return relu(a)
