@@ -4,9 +4,10 @@ from rhohat.cli.app import app
 from rhohat.cli.demo import demo
 from rhohat.cli.describing import info
 from rhohat.cli.gradients import check_gradient
-from rhohat.cli.looking import evaluate, plot, report
+from rhohat.cli.looking import evaluate, plot
 from rhohat.cli.matching import match
 from rhohat.cli.patches import patches
+from rhohat.cli.reporting import report
 from rhohat.cli.scoring import score
 from rhohat.cli.training import train
 from rhohat.cli.using import encode, predict, reconstruct

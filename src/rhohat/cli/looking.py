@@ -1,4 +1,4 @@
-"""The commands that examine a model on rows: `evaluate`, `report` and `plot`."""
+"""The commands that examine a model on rows: `evaluate` and `plot`."""
 
 from __future__ import annotations
 
@@ -26,26 +26,23 @@ from rhohat.cli.app import (
     print_json,
 )
 from rhohat.cli.declared import DATA, OUTPUT
-from rhohat.cli.files import read_lines
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_targets, reads_rows
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
-from rhohat.common.words import counted, listed, message_of
+from rhohat.common.words import counted, listed
 from rhohat.data import RowSource, open_rows
-from rhohat.data.row_names import names_of_rows
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.column_plots import MOST_UNITS, directions_of, n_units_of, plot_columns
 from rhohat.inspection.contrast import of_varied_contrast
 from rhohat.inspection.evaluation import evaluate as evaluate_model
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_curve, plot_reconstructions
-from rhohat.inspection.reporting import report as write_report
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.layers import ConvolutionLayer
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import estimator_of, prepare_rows
 
-__all__ = ["Target", "check_targets", "evaluate", "plot", "report", "targets_for"]
+__all__ = ["ImageShape", "Target", "check_targets", "evaluate", "note_without_targets", "plot", "targets_for"]
 
 _AS_IT_COMES = ReadingOptions()
 
@@ -105,7 +102,7 @@ def evaluate(
     check_targets(loaded, labels, target)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
         y = targets_for(loaded, rows, labels, reading)
-        _note_without_targets(ctx, loaded, rows, y)
+        note_without_targets(ctx, loaded, rows, y)
         progress.announce(f"evaluating {len(rows)} rows")
         found = evaluate_model(loaded, rows, y, threshold=threshold)
     if as_json:
@@ -138,7 +135,7 @@ def targets_for(loaded: Any, rows: RowSource, labels: Path | None, reading: Read
     return y
 
 
-def _note_without_targets(ctx: Any, loaded: Any, rows: RowSource, y: NDArray[Any] | None) -> None:
+def note_without_targets(ctx: Any, loaded: Any, rows: RowSource, y: NDArray[Any] | None) -> None:
     """Print a note if a model that predicts cannot be judged by its predictions, as no targets are given."""
     estimator: Any = estimator_of(loaded)
     if y is not None or not estimator.learns_from_targets:
@@ -147,134 +144,6 @@ def _note_without_targets(ctx: Any, loaded: Any, rows: RowSource, y: NDArray[Any
     lacks = f"{rows.name} has no column {listed(names)}" if names else "no targets are given"
     figure = "R²" if is_regressor(estimator) else "accuracy"
     note(ctx, f"note: {lacks}, so that {figure} cannot be measured; pass --target or --labels.")
-
-
-@command(
-    """
-    # Write a page that shows what each unit looks for.
-    rhohat report edges.safetensors patches.npy -o edges.html
-    # The same for a table, with a bar for each column.
-    rhohat report species.safetensors flowers.csv --tabular
-    """
-)
-@reads_rows
-def report(
-    ctx: typer.Context,
-    model: Model,
-    data: Data,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .html file to write.", rich_help_panel=OUTPUT)
-    ] = Path("report.html"),
-    labels: Labels = None,
-    target: Target = None,
-    image_shape: ImageShape = None,
-    tabular: Annotated[
-        bool,
-        typer.Option(
-            "--tabular",
-            help="Draw units and rows as bars, one for each column, instead of pictures.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    threshold: Threshold = None,
-    title: Annotated[
-        str | None, typer.Option(help="Title of the page.", show_default=False, rich_help_panel=OUTPUT)
-    ] = None,
-    max_rows: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Use only this many rows, evenly spaced over the data.",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    gabor: Annotated[
-        bool | None,
-        typer.Option(
-            help="Fit a Gabor function, which looks like an edge or a bar, to each unit of grey images.",
-            show_default="for at most 256 pixels and 256 units",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    row_names: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="A column of DATA that names the rows, by its name or by its number from 0: a text, an identifier, a"
-            " date. The page about a dictionary has a search for these names.",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    row_labels: Annotated[
-        Path | None,
-        typer.Option(
-            "--row-labels",
-            help="A text file with a name for each row, one per line, in place of --row-names.",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    reading: ReadingOptions = _AS_IT_COMES,
-    quiet: Quiet = False,
-    traceback: Traceback = False,
-) -> None:
-    """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went.
-
-    The page about a dictionary has a table of latents, with the rows that activate each of them most.
-
-    --id is another name of --row-names.
-    """
-    check_writable(output, model, data, *([] if row_labels is None else [row_labels]), endings=(".html", ".htm"))
-    if tabular and image_shape is not None:
-        raise typer.BadParameter("cannot be combined with --image-shape.", param_hint="--tabular")
-    if row_names is not None and row_labels is not None:
-        raise typer.BadParameter("cannot be combined with --row-labels.", param_hint="--row-names")
-    shape = None if tabular else parse_image_shape(image_shape) or "auto"
-    loaded = load(model)
-    check_targets(loaded, labels, target)
-    with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
-        y = targets_for(loaded, rows, labels, reading)
-        _note_without_targets(ctx, loaded, rows, y)
-        progress.announce(f"looking at {len(rows)} rows")
-        write_report(
-            loaded,
-            rows,
-            output,
-            y,
-            image_shape=shape,
-            threshold=threshold,
-            title=title,
-            max_rows=max_rows,
-            gabor=gabor,
-            row_names=_names_of_rows(data, rows, row_names, row_labels, reading),
-        )
-    if not quiet:
-        typer.echo(f"wrote {output}: open it in a browser")
-
-
-def _names_of_rows(
-    data: Path, rows: RowSource, column: str | None, labels: Path | None, reading: ReadingOptions
-) -> list[str] | None:
-    """Return the names of rows from a column of the data, or from the lines of a file; None if neither is given."""
-    if labels is not None:
-        lines = read_lines(labels, reading.encoding)
-        if len(lines) not in (len(rows), rows.n_rows_found):
-            n_rows = counted(len(rows), "row")
-            problem = (
-                f"{labels}, given as --row-labels, must have one line for each of the {n_rows}; it has {len(lines):,}."
-            )
-            raise ValueError(problem)
-        return lines
-    if column is None:
-        return None
-    try:
-        return names_of_rows(data, column, None if rows.reading is None else rows.reading.text)
-    except ValueError as error:
-        problem, for_python, _ = message_of(error).partition(" Pass the names themselves")
-        instead = " Write the names to a text file, one in a line, and pass it as --row-labels." if for_python else ""
-        raise ValueError(problem + instead) from None
 
 
 class _Picture(StrEnum):

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource
 
-__all__ = ["SparseTopRows", "TopRows", "blocks_of_runs", "runs_of_rows"]
+__all__ = ["TopRows", "blocks_of_runs", "runs_of_rows"]
 
 _N_RUNS = 64  # number of runs in which rows are read if not all rows are measured
 _BYTES_AT_ONCE = 2**25  # size of a block of rows or of their activations, whichever is larger
@@ -72,69 +71,6 @@ class TopRows:
             self.activations[units, place] = value
             self.rows[units, place] = np.where(value > -np.inf, number, -1)
             pool[each, winner] = -np.inf
-
-
-class SparseTopRows:
-    """The rows that activate each latent most, kept up to date block by block from sparse codes.
-
-    Rows on which a latent is 0 do not count, so that most latents may have fewer than `n_top` rows.
-
-    Parameters
-    ----------
-    n_latents : int
-        Number of latents.
-    n_top : int
-        Number of rows to keep for each latent.
-
-    Attributes
-    ----------
-    rows : array of int, of shape (n_latents, n_top)
-        Row numbers, in descending order of activation; among equal activations, the earlier row comes first. Entries
-        are −1 if there were fewer rows.
-    activations : array of shape (n_latents, n_top), float64
-        Activations of these rows; 0 if there were fewer rows.
-
-    Examples
-    --------
-    >>> top = SparseTopRows(n_latents=2, n_top=2)
-    >>> top.update(csr_array([[0.1, 0.9], [0.5, 0.0]]), first=0)
-    >>> top.update(csr_array([[0.3, 0.0]]), first=2)
-    >>> top.rows
-    array([[ 1,  2],
-           [ 0, -1]])
-    """
-
-    def __init__(self, n_latents: int, n_top: int) -> None:
-        self.rows: NDArray[np.intp] = np.full((n_latents, n_top), -1)
-        self.activations: FloatArray = np.zeros((n_latents, n_top))
-
-    def update(self, codes: csr_array, first: int) -> None:
-        """Add the codes of successive rows, which must come after the rows seen before.
-
-        Parameters
-        ----------
-        codes : csr_array of shape (n_rows, n_latents)
-            Codes, which are not negative.
-        first : int
-            Number of the first row of the block.
-        """
-        latents, values = codes.indices, codes.data
-        # After some blocks, few entries are larger than the smallest that is kept of their latent.
-        is_new = values > self.activations[latents, -1]
-        latents, values = latents[is_new], values[is_new].astype(np.float64)
-        rows = first + np.repeat(np.arange(codes.shape[0]), np.diff(codes.indptr))[is_new]
-        changed = np.unique(latents)
-        kept, n_top = self.rows[changed], self.rows.shape[1]
-        there = kept >= 0
-        latents = np.concatenate([np.repeat(changed, n_top).reshape(kept.shape)[there], latents])
-        values = np.concatenate([self.activations[changed][there], values])
-        rows = np.concatenate([kept[there], rows])
-        order = np.lexsort([rows, -values, latents])
-        latents, values, rows = latents[order], values[order], rows[order]
-        rank = np.arange(len(latents)) - np.searchsorted(latents, latents)
-        best = rank < n_top
-        self.rows[latents[best], rank[best]] = rows[best]
-        self.activations[latents[best], rank[best]] = values[best]
 
 
 def runs_of_rows(n_rows: int, most: int | None) -> list[tuple[int, int]]:

@@ -43,5 +43,5 @@ def column_of(page, name):
     if not found:
         return None
     ((kind, text),) = found
-    dtype = {"Uint16Array": "<u2", "Uint32Array": "<u4", "Int16Array": "<i2", "Float32Array": "<f4"}[kind]
-    return np.frombuffer(base64.b64decode(text, validate=True), dtype)
+    dtype = {"Uint8Array": "u1", "Int8Array": "i1", "Uint16Array": "<u2", "Uint32Array": "<u4", "Int16Array": "<i2"}
+    return np.frombuffer(base64.b64decode(text, validate=True), {**dtype, "Float32Array": "<f4"}[kind])

@@ -60,6 +60,7 @@ class Content(PageContent):
     """
 
     noun_of_model: ClassVar[str] = "network"
+    scripts: ClassVar[tuple[str, ...]] = ("common.js", "network.js")
     usual_ends: ClassVar[tuple[str, ...]] = ("stopped", "given")
     most_bytes: ClassVar[int] = 9_500_000
 

@@ -23,7 +23,13 @@ from rhohat.inspection.reporting.anomalies import find_anomalies
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.inspection.reporting.confusion import confusion_of
 from rhohat.inspection.reporting.content import Content
-from rhohat.inspection.reporting.dictionaries import DictionaryContent, describe_latents, measure_dictionary
+from rhohat.inspection.reporting.dictionaries import (
+    DictionaryContent,
+    describe_latents,
+    measure_dictionary,
+    open_contexts,
+    texts_of_harvest,
+)
 from rhohat.inspection.reporting.measuring import measure
 from rhohat.inspection.reporting.page_content import PageContent
 from rhohat.inspection.reporting.predicted import charts_of_predictions
@@ -50,6 +56,7 @@ def report(
     n_reconstructions: int = 16,
     gabor: bool | None = None,
     row_names: str | int | Sequence[str] | None = None,
+    texts: Any = None,
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
@@ -103,6 +110,11 @@ def report(
         of `data`, if `data` is a DataFrame, a table of text such as CSV, or a Parquet file; or one string for each row
         of `data`. They stand beside the numbers of rows; in the page about a dictionary, latents are found by the names
         of their rows.
+    texts : sequence of str, sequence of lists of str, or index of a harvest, default=None
+        The texts that the rows come from, for the page about a dictionary: one text for each row; or the tokens of each
+        text, with one row for each token, in the order of the rows. For each latent the page then shows the contexts
+        that activate it most, with its activation on each token, and latents are found by what their contexts contain.
+        No two of these contexts are of the same text. If None, and `data` is the folder of a harvest, its own texts.
 
     Returns
     -------
@@ -142,6 +154,9 @@ def report(
     check_is_fitted(estimator)
     _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
     import_extra("jinja2", "app")  # raises an error before any work is done
+    if texts is not None and not estimator.has_sparse_codes:
+        raise ValueError("texts are shown on the page about a dictionary only; name the rows by row_names instead.")
+    texts = texts_of_harvest(model, data) if texts is None else texts
     make = _dictionary_content if estimator.has_sparse_codes else _network_content
     with _writing(path) as write:
         source = open_model_rows(model, data)
@@ -161,6 +176,8 @@ def report(
                 "remarks": remarks,
                 "anomalies": find_anomalies(model, source, labels),
             }
+            if texts is not None:
+                of_page["contexts"] = open_contexts(texts, source)
             page = render(make(of_page, source, y, threshold=threshold, max_rows=max_rows, gabor=gabor))
         finally:
             if source is not data:
@@ -233,7 +250,13 @@ def _dictionary_content(
 ) -> PageContent:
     """Return the content of the page about a dictionary, which has no targets and no Gabor fits."""
     dictionary = estimator_of(of_page["model"])
-    measured = measure_dictionary(dictionary, of_page["source"], threshold=threshold or 0.0, max_rows=max_rows)
+    measured = measure_dictionary(
+        dictionary,
+        of_page["source"],
+        threshold=threshold or 0.0,
+        max_rows=max_rows,
+        contexts=of_page.pop("contexts", None),
+    )
     return DictionaryContent(**of_page, measured=measured, latents=describe_latents(dictionary))
 
 

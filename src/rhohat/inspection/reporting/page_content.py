@@ -56,7 +56,9 @@ class PageContent:
     anomalies : Anomalies, default=None
         What a detector has found of the rows; None for other models.
     noun_of_model : str
-        What the model is: a network or a dictionary. Its template and its script have this name.
+        What the model is: a network or a dictionary. Its template has this name.
+    scripts : tuple of str
+        Names of the files that the script of the page is made of, in order.
     usual_ends : tuple of str
         Statuses of a fit that has ended as it should, beside "converged", without having converged.
     most_bytes : int
@@ -64,6 +66,7 @@ class PageContent:
     """
 
     noun_of_model: ClassVar[str]
+    scripts: ClassVar[tuple[str, ...]]
     usual_ends: ClassVar[tuple[str, ...]]
     most_bytes: ClassVar[int]
 

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 __all__ = ["Column", "PageData"]
 
+_AROUND = 80  # characters of the element that a column is in, without its name and kind
+
 #: Names of JavaScript's typed arrays that hold numbers of a dtype.
 _KINDS = {
     "u1": "Uint8Array",
     "u2": "Uint16Array",
     "u4": "Uint32Array",
+    "i1": "Int8Array",
     "i2": "Int16Array",
     "f4": "Float32Array",
 }
@@ -82,4 +85,5 @@ class PageData:
     @property
     def size(self) -> int:
         """Number of characters that the data take on the page."""
-        return len(self.as_json()) + sum(len(column.text) for column in self.columns.values())
+        each = (_AROUND + len(name) + len(column.kind) + len(column.text) for name, column in self.columns.items())
+        return len(self.as_json()) + sum(each)

@@ -38,7 +38,7 @@ def render(content: PageContent) -> str:
     environment.filters["breakable"] = breakable
     environment.filters["counted"] = counted
     environment.filters["unbroken"] = unbroken
-    style, script = _read("page.css"), _read("common.js") + _read(f"{content.noun_of_model}.js")
+    style, script = _read("page.css"), "".join(map(_read, content.scripts))
     # Only this style sheet and this script are allowed, so that a script in an unescaped name would not run either.
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"

@@ -25,6 +25,12 @@ def fitted(X, n_components=30, **parameters):
     return TopKAutoencoder(n_components, **{**how, **parameters}).fit(X)
 
 
+def shown_rows(page):
+    """Numbers of the rows that the page shows for its latents, ascending."""
+    rows = np.concatenate([column_of(page, "rows"), column_of(page, "spreadRows")])
+    return np.unique(rows[rows != NO_ROW])
+
+
 def test_the_columns_are_those_of_the_dictionary(rows):
     dictionary = fitted(rows)
     page = report(dictionary, rows, image_shape=None)
@@ -77,7 +83,7 @@ def test_figures_are_those_of_an_evaluation_and_each_has_a_sentence(rows):
 def test_pictures_are_the_directions_and_the_rows(rows):
     dictionary = fitted(rows)
     page = report(dictionary, rows.reshape(400, 4, 4))
-    record, top = record_of(page), column_of(page, "rows")
+    record = record_of(page)
     assert record["image"] == {"height": 4, "width": 4}
     assert column_of(page, "drawn") is None
     for latent in (0, 29):
@@ -85,7 +91,7 @@ def test_pictures_are_the_directions_and_the_rows(rows):
         expected = np.rint(255 * (0.5 + 0.5 * direction / np.abs(direction).max())).reshape(4, 4)
         np.testing.assert_array_equal(image_of(record["directions"], latent, 4, 4), expected)
     pictured = column_of(page, "pictured")
-    np.testing.assert_array_equal(pictured, np.unique(top[top != NO_ROW]))
+    np.testing.assert_array_equal(pictured, shown_rows(page))
     low, high = np.quantile(rows[np.arange(256) * 400 // 256], [0.005, 0.995])
     for place in (0, len(pictured) - 1):
         expected = np.rint(255 * np.clip((rows[pictured[place]] - low) / (high - low), 0, 1)).reshape(4, 4)
@@ -96,9 +102,9 @@ def test_pictures_are_the_directions_and_the_rows(rows):
 def test_names_of_rows_are_those_of_the_top_rows_and_stay_texts(rows):
     labels = [f"</script>row {number}\nä <b>" for number in range(400)]
     page = report(fitted(rows), rows, image_shape=None, row_names=labels)
-    record, top = record_of(page), column_of(page, "rows")
+    record = record_of(page)
     labelled = column_of(page, "labelled")
-    np.testing.assert_array_equal(labelled, np.unique(top[top != NO_ROW]))
+    np.testing.assert_array_equal(labelled, shown_rows(page))
     assert record["labels"] == [f"</script>row {number} ä <b>" for number in labelled]
     assert page.count("</script>row") == 0
     assert 'id="search"' in page
@@ -133,7 +139,7 @@ def test_rows_that_were_left_out_keep_the_numbers_and_the_names_of_the_others(ro
         page = report(dictionary, source, image_shape=None, row_names=labels)
         again = report(dictionary, source, image_shape=None, row_names=labels[100:])
     top = column_of(page, "rows")
-    numbers = np.unique(top[top != NO_ROW])
+    numbers = shown_rows(page)
     assert numbers.min() >= 100
     codes = dictionary.transform(rows[100:]).toarray()
     active = int(codes.sum(axis=0).argmax())

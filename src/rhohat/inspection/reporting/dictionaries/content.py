@@ -67,6 +67,10 @@ class DictionaryContent(PageContent):
     """
 
     noun_of_model: ClassVar[str] = "dictionary"
+    scripts: ClassVar[tuple[str, ...]] = (
+        "common.js",
+        *(f"dictionaries/{name}.js" for name in ("columns", "latents", "contexts", "examples", "table")),
+    )
     usual_ends: ClassVar[tuple[str, ...]] = ("max_iter", "stopped", "given")
     most_bytes: ClassVar[int] = 14_500_000
 
@@ -119,6 +123,11 @@ class DictionaryContent(PageContent):
     def figures(self) -> list[Figure]:
         """Figures that summarize the dictionary."""
         return figures_of_dictionary(self.evaluated, getattr(self.estimator, "target_l0", None))
+
+    @property
+    def has_contexts(self) -> bool:
+        """Whether the texts are known that rows come from."""
+        return self.measured.contexts is not None
 
     @property
     def about_last(self) -> str:

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.common.image_shapes import image_size
+from rhohat.inspection.reporting.dictionaries.context_data import (
+    SHARES,
+    Passages,
+    columns_of_windows,
+    passages_of,
+    size_of_windows,
+)
 from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
+from rhohat.inspection.reporting.dictionaries.spread import N_BANDS, N_WEAKEST, PER_BAND
 from rhohat.inspection.reporting.drawing import Pixels, in_sheets, pixels_about_0
 from rhohat.inspection.reporting.page_data import Column, PageData
 from rhohat.inspection.reporting.rounding import show
@@ -61,11 +69,16 @@ class LatentData:
             "n": len(self.latents.directions),
             "nRows": len(self.measured.rows),
             "nTop": top.rows.shape[1],
+            "nBands": N_BANDS,
+            "perBand": PER_BAND,
+            "nWeakest": N_WEAKEST,
             "nSimilar": self.latents.similar.shape[1],
             "threshold": show(statistics.threshold),
         }
         columns = {**self._measures(), **self._top(), **self._similar(), **self._features(record)}
         data = PageData(record, columns)
+        if self.measured.windows is not None:
+            self._add_contexts(data, most_bytes - data.size)
         if self.row_labels is not None:
             share = 1.0 if self.shown.image_shape is None else 0.4
             self._add_labels(data, int(share * (most_bytes - data.size)))
@@ -84,11 +97,16 @@ class LatentData:
         }
 
     def _top(self) -> dict[str, Column]:
-        """Return the numbers of the top rows, and their activations as shares of the largest, in 65,535 parts."""
-        rows, activations = self.measured.top.rows, self.measured.top.activations
-        largest = np.maximum(activations[:, :1], np.finfo(np.float64).tiny)
-        shares = np.rint(activations / largest * 65535).astype(np.uint16)
-        return {"rows": Column.of(self._found(rows)), "shares": Column.of(shares)}
+        """Return the numbers of the top rows and of the spread, and their activations as shares of the largest."""
+        largest = np.maximum(self.measured.top.activations[:, :1], np.finfo(np.float64).tiny)
+        columns: dict[str, Column] = {}
+        for name, part in (("", self.measured.top), ("spread", self.measured.spread)):
+            shares = np.rint(part.activations / largest * SHARES).astype(np.uint16)
+            columns |= {
+                _named(name, "rows"): Column.of(self._found(part.rows)),
+                _named(name, "shares"): Column.of(shares),
+            }
+        return columns
 
     def _similar(self) -> dict[str, Column]:
         similar = self.latents.similar.astype(np.uint16 if len(self.latents.directions) <= 2**16 else np.uint32)
@@ -111,13 +129,41 @@ class LatentData:
         return np.where(rows < 0, NO_ROW, numbers).astype(np.uint32)
 
     def _by_importance(self) -> NDArray[np.intp]:
-        """Return the top rows of all latents, each once: first those that activate a latent most."""
+        """Return the rows shown of all latents, each once: first those that activate a latent most."""
         often = np.argsort(-self.measured.activations.activation_frequency, kind="stable")
-        ranked = self.measured.top.rows[often].T.ravel()
+        ranked = self.measured.examples[often].T.ravel()
         ranked = ranked[ranked >= 0]
         _, first = np.unique(ranked, return_index=True)
         found: NDArray[np.intp] = ranked[np.sort(first)]
         return found
+
+    def _add_contexts(self, data: PageData, most_bytes: int) -> None:
+        """Add the contexts of as many rows of each latent as there is room for, the most telling ones first.
+
+        The record has the number of the contexts of a latent that are left out.
+        """
+        windows = self.measured.windows
+        assert windows is not None
+        data.record["contexts"] = None
+        order = _by_priority(self.measured.top.rows.shape[1])
+        for n_each in (*range(len(order), 2, -2), 2, 1):
+            keep = np.zeros(windows.counts.shape, np.bool_)
+            keep[:, order[:n_each]] = self.measured.examples[:, order[:n_each]] >= 0
+            size = size_of_windows(windows, keep)
+            if size > most_bytes:
+                continue
+            passages = self._passages(keep)
+            if size + passages.size <= most_bytes:
+                data.record["contexts"] = {**passages.record, "leftOut": len(order) - n_each}
+                largest = self.measured.activations.largest_activation
+                data.columns.update({**passages.columns, **columns_of_windows(windows, keep, largest)})
+                return
+
+    def _passages(self, keep: NDArray[np.bool_]) -> Passages:
+        """Return the passages around the examples that are to be shown."""
+        assert self.measured.contexts is not None
+        rows = np.unique(self.measured.examples[keep])
+        return passages_of(rows, self.measured.contexts, self.measured.rows, self.shown.source.kept)
 
     def _add_labels(self, data: PageData, most_bytes: int) -> None:
         """Add the names of as many top rows as there is room for."""
@@ -162,6 +208,19 @@ class LatentData:
                 return
             sheets = in_sheets(pixels[chosen])
         data.record["directions"] = sheets.as_record()
+
+
+def _by_priority(n_top: int) -> list[int]:
+    """Return the places of the examples of a latent, the most telling first: top rows, a weak one, the quarters."""
+    first_of_bands = [n_top + band * PER_BAND for band in range(N_BANDS)]
+    weakest = n_top + N_BANDS * PER_BAND
+    order = [0, 1, 2, weakest, *first_of_bands, *range(3, n_top // 2)]
+    return order + [place for place in range(weakest + N_WEAKEST) if place not in order]
+
+
+def _named(prefix: str, name: str) -> str:
+    """Return the name of a column that belongs to a part of the examples."""
+    return f"{prefix}{name.title()}" if prefix else name
 
 
 def _as_integers(cosines: NDArray[Any]) -> NDArray[np.int16]:

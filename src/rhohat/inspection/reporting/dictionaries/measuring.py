@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,13 @@ from rhohat.common.arrays import FloatArray
 from rhohat.data import RowSource, open_rows
 from rhohat.data.finite import check_finite_block
 from rhohat.estimators.dictionary_use import UsableDictionary
+from rhohat.inspection.kept_rows import SparseRows, SparseSampledRows, SparseTopRows, SparseWeakestRows
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, encoder_decoder_cosine
+from rhohat.inspection.reporting.dictionaries.contexts import Contexts
+from rhohat.inspection.reporting.dictionaries.spread import N_SAMPLED, N_WEAKEST, Spread
+from rhohat.inspection.reporting.dictionaries.windows import CodesOfRows, Windows, windows_of
 from rhohat.inspection.reporting.units import most_similar
-from rhohat.inspection.top_rows import SparseTopRows, blocks_of_runs, runs_of_rows
+from rhohat.inspection.top_rows import blocks_of_runs, runs_of_rows
 
 __all__ = ["DictionaryMeasurements", "Latents", "describe_latents", "measure_dictionary"]
 
@@ -34,15 +38,29 @@ class DictionaryMeasurements:
         Statistics of the reconstructions.
     n_not_zero : array of int, of shape (n_components,)
         Number of rows on which each latent is not 0.
-    top : SparseTopRows
-        Rows that activate each latent most.
+    top : SparseRows
+        Rows that activate each latent most, no two of them of the same text.
+    spread : Spread
+        Rows over the whole range of the activations of each latent.
+    contexts : Contexts, default=None
+        The texts of the rows; None if they are not known.
+    windows : Windows, default=None
+        Activations on the tokens around the top rows and those of the spread; None without texts.
     """
 
     rows: NDArray[np.intp]
     activations: ActivationStatistics
     reconstructions: ReconstructionStatistics
     n_not_zero: NDArray[np.int64]
-    top: SparseTopRows
+    top: SparseRows
+    spread: Spread
+    contexts: Contexts | None = None
+    windows: Windows | None = None
+
+    @property
+    def examples(self) -> NDArray[np.intp]:
+        """Numbers of the top rows and those of the spread, of shape (n_components, n_examples); -1 for none."""
+        return np.concatenate([self.top.rows, self.spread.rows], axis=1)
 
     @property
     def mean_where_active(self) -> FloatArray:
@@ -75,7 +93,12 @@ class Latents:
 
 
 def measure_dictionary(
-    dictionary: UsableDictionary, source: RowSource, *, threshold: float = 0.0, max_rows: int | None = None
+    dictionary: UsableDictionary,
+    source: RowSource,
+    *,
+    threshold: float = 0.0,
+    max_rows: int | None = None,
+    contexts: Contexts | None = None,
 ) -> DictionaryMeasurements:
     """Measure a fitted dictionary on rows, in one pass over the rows.
 
@@ -88,24 +111,40 @@ def measure_dictionary(
         A latent is active on a row if its activation is above this number.
     max_rows : int, default=None
         Largest number of rows to measure. If there are more rows, a selection spread evenly over all rows is measured.
+    contexts : Contexts, default=None
+        The texts of the rows. With them, rows near those that are shown are encoded a second time if the codes of all
+        rows are too large to be kept.
 
     Returns
     -------
     DictionaryMeasurements
     """
+    n_latents = dictionary.n_components_
     activations, reconstructions = ActivationStatistics(threshold), ReconstructionStatistics()
-    top = SparseTopRows(dictionary.n_components_, _N_TOP)
-    n_not_zero = np.zeros(dictionary.n_components_, np.int64)
+    top = SparseTopRows(n_latents, _N_TOP)
+    sampled = SparseSampledRows(n_latents, N_SAMPLED, threshold)
+    weakest = SparseWeakestRows(n_latents, N_WEAKEST, threshold)
+    n_not_zero = np.zeros(n_latents, np.int64)
     runs = runs_of_rows(len(source), max_rows)
+    all_codes = CodesOfRows(dictionary, source, runs)
     for first, rows in blocks_of_runs(source, runs, n_units=1):
         check_finite_block(rows, source.name, first, source.feature_names)
         codes = dictionary.codes(open_rows(rows))
         activations.update(codes)
         reconstructions.update(rows, dictionary.decode(codes, rows))
-        n_not_zero += np.bincount(codes.indices, minlength=len(n_not_zero))
-        top.update(codes, first)
+        n_not_zero += np.bincount(codes.indices, minlength=n_latents)
+        texts = None if contexts is None else contexts.locate(np.arange(first, first + len(rows)))[0]
+        for kept in (top, sampled, weakest):
+            kept.update(codes, first, texts)
+        if contexts is not None:
+            all_codes.add(first, codes)
     measured = np.concatenate([np.arange(start, stop) for start, stop in runs])
-    return DictionaryMeasurements(measured, activations, reconstructions, n_not_zero, top)
+    found = DictionaryMeasurements(
+        measured, activations, reconstructions, n_not_zero, top, Spread.of(top, sampled, weakest), contexts
+    )
+    if contexts is None:
+        return found
+    return replace(found, windows=windows_of(found.examples, contexts, all_codes))
 
 
 def describe_latents(dictionary: UsableDictionary) -> Latents:

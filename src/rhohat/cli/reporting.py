@@ -1,0 +1,182 @@
+"""The command `report`, which writes a page about a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rhohat.cli.app import (
+    Data,
+    Labels,
+    Model,
+    Quiet,
+    Threshold,
+    Traceback,
+    check_writable,
+    command,
+    parse_image_shape,
+)
+from rhohat.cli.declared import DATA, OUTPUT
+from rhohat.cli.files import read_lines
+from rhohat.cli.looking import ImageShape, Target, check_targets, note_without_targets, targets_for
+from rhohat.cli.progress import FitProgress
+from rhohat.cli.reading import ReadingOptions, reads_rows
+from rhohat.cli.texts import read_texts
+from rhohat.common.words import counted, message_of
+from rhohat.data import RowSource
+from rhohat.data.row_names import names_of_rows
+from rhohat.inspection.reporting import report as write_report
+from rhohat.inspection.reporting.dictionaries.contexts import texts_of_harvest
+from rhohat.models.model_file import load
+
+__all__ = ["report"]
+
+_AS_IT_COMES = ReadingOptions()
+
+
+@command(
+    """
+    # Write a page that shows what each unit looks for.
+    rhohat report edges.safetensors patches.npy -o edges.html
+    # The same for a table, with a bar for each column.
+    rhohat report species.safetensors flowers.csv --tabular
+    # Show the contexts that activate each latent, if there is a text for each row.
+    rhohat report latents.safetensors rows.npy --texts texts.txt
+    """
+)
+@reads_rows
+def report(
+    ctx: typer.Context,
+    model: Model,
+    data: Data,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .html file to write.", rich_help_panel=OUTPUT)
+    ] = Path("report.html"),
+    labels: Labels = None,
+    target: Target = None,
+    image_shape: ImageShape = None,
+    tabular: Annotated[
+        bool,
+        typer.Option(
+            "--tabular",
+            help="Draw units and rows as bars, one for each column, instead of pictures.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    threshold: Threshold = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page.", show_default=False, rich_help_panel=OUTPUT)
+    ] = None,
+    max_rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Use only this many rows, evenly spaced over the data.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    gabor: Annotated[
+        bool | None,
+        typer.Option(
+            help="Fit a Gabor function, which looks like an edge or a bar, to each unit of grey images.",
+            show_default="for at most 256 pixels and 256 units",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    row_names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of DATA that names the rows, by its name or by its number from 0: a text, an identifier, a"
+            " date. The page about a dictionary has a search for these names.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    row_labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--row-labels",
+            help="A text file with a name for each row, one per line, in place of --row-names.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts",
+            metavar="FILE",
+            help="The texts that the rows come from, for the page about a dictionary: a text file with one text per"
+            " line, one for each row; a .jsonl file with a list of tokens per line, one token for each row; or the"
+            " folder of a harvest. If DATA is a harvest, its own texts by default.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    reading: ReadingOptions = _AS_IT_COMES,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went.
+
+    The page about a dictionary has a table of latents, with the rows that activate each of them most, or the texts that
+    they come from.
+
+    --id is another name of --row-names.
+    """
+    others = [path for path in (row_labels, texts) if path is not None]
+    check_writable(output, model, data, *others, endings=(".html", ".htm"))
+    if tabular and image_shape is not None:
+        raise typer.BadParameter("cannot be combined with --image-shape.", param_hint="--tabular")
+    if row_names is not None and row_labels is not None:
+        raise typer.BadParameter("cannot be combined with --row-labels.", param_hint="--row-names")
+    shape = None if tabular else parse_image_shape(image_shape) or "auto"
+    loaded = load(model)
+    check_targets(loaded, labels, target)
+    contexts = texts_of_harvest(loaded, data) if texts is None else read_texts(texts, reading.encoding)
+    with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
+        y = targets_for(loaded, rows, labels, reading)
+        note_without_targets(ctx, loaded, rows, y)
+        progress.announce(f"looking at {len(rows)} rows")
+        write_report(
+            loaded,
+            rows,
+            output,
+            y,
+            image_shape=shape,
+            threshold=threshold,
+            title=title,
+            max_rows=max_rows,
+            gabor=gabor,
+            row_names=_names_of_rows(data, rows, row_names, row_labels, reading),
+            texts=contexts,
+        )
+    if not quiet:
+        typer.echo(f"wrote {output}: open it in a browser")
+
+
+def _names_of_rows(
+    data: Path, rows: RowSource, column: str | None, labels: Path | None, reading: ReadingOptions
+) -> list[str] | None:
+    """Return the names of rows from a column of the data, or from the lines of a file; None if neither is given."""
+    if labels is not None:
+        lines = read_lines(labels, reading.encoding)
+        if len(lines) not in (len(rows), rows.n_rows_found):
+            n_rows = counted(len(rows), "row")
+            problem = (
+                f"{labels}, given as --row-labels, must have one line for each of the {n_rows}; it has {len(lines):,}."
+            )
+            raise ValueError(problem)
+        return lines
+    if column is None:
+        return None
+    try:
+        return names_of_rows(data, column, None if rows.reading is None else rows.reading.text)
+    except ValueError as error:
+        problem, for_python, _ = message_of(error).partition(" Pass the names themselves")
+        instead = " Write the names to a text file, one in a line, and pass it as --row-labels." if for_python else ""
+        raise ValueError(problem + instead) from None

@@ -1,0 +1,81 @@
+// What the page knows of the latents of a model: figures of each, and the rows that activate it.
+
+/** Returns the latents that a record and the columns whose names begin with a prefix are about. */
+function latentsOf(record, prefix = "") {
+  const NO_ROW = 2 ** 32 - 1;
+  const DENSE = 0.1;
+  const { n, nTop, nSimilar } = record;
+  const nSpread = record.nBands * record.perBand + record.nWeakest;
+  const nExamples = nTop + nSpread;
+  const column = (name) => columns.column(`${prefix}${name}`);
+
+  /** Returns the numbers of one latent in a column with several for each. */
+  const of = (name, latent, length) => column(name).subarray(latent * length, (latent + 1) * length);
+
+  const active = column("active");
+  const largest = column("largest");
+  const densities = Float64Array.from(active, (count) => count / record.nRows);
+  const isDead = (latent) => active[latent] === 0;
+  const isDense = (latent) => densities[latent] > DENSE;
+  const stateOf = (latent) => (isDead(latent) ? "dead" : isDense(latent) ? "dense" : "");
+
+  /** Returns rows of a latent: its row number, its activation, and its place among all examples. */
+  function rowsIn(latent, names, length, before) {
+    const shares = of(names[1], latent, length);
+    const rows = Array.from(of(names[0], latent, length), (row, rank) => {
+      return { row, activation: (shares[rank] / 65535) * largest[latent], place: before + rank };
+    });
+    return rows.filter(({ row }) => row !== NO_ROW);
+  }
+
+  /** Returns the rows that activate a latent most, the strongest first. */
+  const topRows = (latent) => rowsIn(latent, ["rows", "shares"], nTop, 0);
+
+  /** Returns rows over the range of a latent's activations, each with its group: a quarter from 0, or that of the weakest. */
+  function spreadRows(latent) {
+    const rows = rowsIn(latent, ["spreadRows", "spreadShares"], nSpread, nTop);
+    return rows.map((one) => {
+      return { ...one, group: Math.min(record.nBands, Math.floor((one.place - nTop) / record.perBand)) };
+    });
+  }
+
+  // Activations around rows: for each row, so many, one after another.
+
+  let starts = null;
+
+  function startOf(example) {
+    if (!starts) {
+      const counts = column("contextCounts");
+      starts = new Uint32Array(counts.length + 1);
+      for (let place = 0; place < counts.length; place++) starts[place + 1] = starts[place] + counts[place];
+    }
+    return starts[example];
+  }
+
+  /** Returns activations around a row, as shares of the largest, by offset of the token; null if the page has none. */
+  function sharesAround(latent, place) {
+    const example = latent * nExamples + place;
+    const [start, stop] = [startOf(example), startOf(example + 1)];
+    if (!(stop > start)) return null;
+    const shares = new Map();
+    for (let entry = start; entry < stop; entry++) {
+      shares.set(column("contextOffsets")[entry], column("contextShares")[entry] / 65535);
+    }
+    return shares;
+  }
+
+  const hasContext = (latent, place) => startOf(latent * nExamples + place + 1) > startOf(latent * nExamples + place);
+
+  const nearestCosine = (latent) => (nSimilar ? column("cosines")[latent * nSimilar] / 32767 : 0);
+
+  /** Returns the latents whose directions are nearest, with the cosines of the angles. */
+  function similar(latent) {
+    const cosines = of("cosines", latent, nSimilar);
+    return Array.from(of("similar", latent, nSimilar), (other, rank) => [other, cosines[rank] / 32767]);
+  }
+
+  return {
+    n, of, column, active, largest, densities, isDead, isDense, stateOf, topRows, spreadRows, sharesAround, hasContext,
+    nearestCosine, similar,
+  };
+}
