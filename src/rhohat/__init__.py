@@ -27,6 +27,7 @@ from rhohat.layers.activations import LeakyReLU, Maxout, ParametricReLU
 from rhohat.terms.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from rhohat.data import (
     ActivationScaler,
+    HarvestIndex,
     MeanImputer,
     PatchNormalizer,
     RangeScaler,
@@ -89,6 +90,8 @@ from rhohat.models.formats import export, load
 from rhohat.models.model_file import save
 from rhohat.modules.evaluating import InModelEvaluation, evaluate_in_model
 from rhohat.modules.interventions import ablate, splice, steer
+from rhohat.modules.activations import activations
+from rhohat.modules.harvest import harvest
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.sequence_plots import plot_activations
@@ -130,6 +133,7 @@ __all__ = [
     "GaussianNoise",
     "GradientCheck",
     "GradientDescent",
+    "HarvestIndex",
     "InModelEvaluation",
     "JumpReLUAutoencoder",
     "KLSparsity",
@@ -180,6 +184,7 @@ __all__ = [
     "feature_maps",
     "fit_together",
     "gabor_fit",
+    "harvest",
     "image_tangents",
     "load",
     "metrics",

@@ -33,13 +33,15 @@ _HELD_OUT = 0.75  # fraction of a window: a quarter of its rows is held out, in 
 _VECTORS = 12  # float64 vectors of θ's length: iterates, trial points, gradients, directions, intermediate results
 
 
-def as_bytes(limit: int | str) -> int:
+def as_bytes(limit: int | str, name: str = "memory_limit") -> int:
     """Return a number of bytes that is given as an integer or as a string with a unit.
 
     Parameters
     ----------
     limit : int or str
         Number of bytes, such as ``512_000_000``, "512 MB" or "1.5 GiB".
+    name : str, default="memory_limit"
+        Name of the parameter in messages.
 
     Returns
     -------
@@ -59,9 +61,7 @@ def as_bytes(limit: int | str) -> int:
         return int(limit)
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", limit) if isinstance(limit, str) else None
     if found is None or found[2] not in _UNITS or float(found[1]) == 0:
-        raise ValueError(
-            f"memory_limit must be a number of bytes, or a string such as '512 MB' or '2 GiB'; got {limit!r}."
-        )
+        raise ValueError(f"{name} must be a number of bytes, or a string such as '512 MB' or '2 GiB'; got {limit!r}.")
     return int(float(found[1]) * _UNITS[found[2]])
 
 

@@ -30,7 +30,7 @@ from rhohat.common.extras import import_extra
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Read", "Where", "evaluating", "find_layer", "reading", "replacing", "run"]
+__all__ = ["Read", "Where", "evaluating", "find_layer", "first_tensor", "reading", "replacing", "run"]
 
 #: Which side of a layer is read or replaced.
 Where = Literal["output", "input"]
@@ -85,6 +85,19 @@ def run(module: torch.nn.Module, batch: Any) -> Any:
     if isinstance(batch, list | tuple):
         return module(*batch)
     return module(batch)
+
+
+def first_tensor(value: Any) -> torch.Tensor | None:
+    """Return what goes through a layer if it is a tensor, or the first tensor in it; None if there is none.
+
+    Parameters
+    ----------
+    value : tensor, tuple, list or mapping
+        Output of a layer.
+    """
+    torch = import_extra("torch", "torch")
+    parts = [value] if isinstance(value, torch.Tensor) else (_items(value) or {}).values()
+    return next((part for part in parts if isinstance(part, torch.Tensor)), None)
 
 
 class Read:
