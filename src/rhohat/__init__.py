@@ -88,10 +88,10 @@ from rhohat.models.explaining import explain
 from rhohat.models.model_card import ModelCard
 from rhohat.models.formats import export, load
 from rhohat.models.model_file import save
-from rhohat.modules.evaluating import InModelEvaluation, evaluate_in_model
-from rhohat.modules.interventions import ablate, splice, steer
 from rhohat.modules.activations import activations
+from rhohat.modules.evaluating import InModelEvaluation, evaluate_in_model
 from rhohat.modules.harvest import harvest
+from rhohat.modules.interventions import ablate, splice, steer
 from rhohat.terms.penalties import KLSparsity, L1Sparsity, WeightDecay
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_kl, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.sequence_plots import plot_activations
@@ -174,6 +174,7 @@ __all__ = [
     "WeightDecay",
     "ZCAWhitening",
     "ablate",
+    "activations",
     "as_sequences",
     "callbacks",
     "check_gradient",

@@ -1,6 +1,7 @@
 """Sources of training rows: row sources, labels, images, patches of images, and the preprocessing before learning."""
 
 from rhohat.data.activation_scaling import ActivationScaler
+from rhohat.data.harvested import HarvestIndex
 from rhohat.data.images import sample_patches, whiten_image
 from rhohat.data.imputing import MeanImputer
 from rhohat.data.labels import open_labels
@@ -15,6 +16,7 @@ from rhohat.data.tangents import image_tangents
 
 __all__ = [
     "ActivationScaler",
+    "HarvestIndex",
     "MeanImputer",
     "PatchNormalizer",
     "RangeScaler",

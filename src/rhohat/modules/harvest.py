@@ -142,8 +142,15 @@ def harvest(
         find_layer(loaded.module, name)
     check_context(loaded.tokenizer, context, loaded.longest)
     settings = {
-        "model_sha256": loaded.fingerprint(), "layer": names, "of": of, "item": item, "positions": positions,
-        "context": context, "special_tokens": special_tokens, "dtype": dtype, "outliers": outliers,
+        "model_sha256": loaded.fingerprint(),
+        "layer": names,
+        "of": of,
+        "item": item,
+        "positions": positions,
+        "context": context,
+        "special_tokens": special_tokens,
+        "dtype": dtype,
+        "outliers": outliers,
         "precision": str(next(loaded.module.parameters()).dtype).rpartition(".")[2],
     }
     passes = LayerPasses(loaded.module, names, of=of, item=item, device=device)

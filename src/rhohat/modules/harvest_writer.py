@@ -101,9 +101,19 @@ class HarvestWriter:
         self._lock: int | None = None
         self._n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         self._content: dict[str, Any] = {
-            "format": FORMAT, "model": model, "dtype": settings["dtype"], "layers": [], "shards": [],
-            "n_rows": 0, "n_texts": 0, "n_windows": 0, "n_outliers": 0, "medians": None,
-            "ended": None, "settings": settings, "texts_sha256": self._digest.hexdigest(),
+            "format": FORMAT,
+            "model": model,
+            "dtype": settings["dtype"],
+            "layers": [],
+            "shards": [],
+            "n_rows": 0,
+            "n_texts": 0,
+            "n_windows": 0,
+            "n_outliers": 0,
+            "medians": None,
+            "ended": None,
+            "settings": settings,
+            "texts_sha256": self._digest.hexdigest(),
         }
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file; name a folder for the harvest.")

@@ -47,7 +47,7 @@ class LanguageModel:
         """Largest number of tokens that the model can see; None if it is not known."""
         said = [
             getattr(getattr(self.module, "config", None), "max_position_embeddings", None),
-            self.tokenizer.model_max_length,
+            getattr(self.tokenizer, "model_max_length", None),
         ]
         known = [one for one in said if isinstance(one, int) and 0 < one < _UNLIMITED]
         return min(known, default=None)
