@@ -25,6 +25,7 @@ from rhohat.inspection.reporting.confusion import confusion_of
 from rhohat.inspection.reporting.content import Content
 from rhohat.inspection.reporting.dictionaries import (
     DictionaryContent,
+    check_projection,
     describe_latents,
     measure_dictionary,
     open_contexts,
@@ -57,6 +58,7 @@ def report(
     gabor: bool | None = None,
     row_names: str | int | Sequence[str] | None = None,
     texts: Any = None,
+    projection: str = "auto",
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
@@ -115,6 +117,9 @@ def report(
         text, with one row for each token, in the order of the rows. For each latent the page then shows the contexts
         that activate it most, with its activation on each token, and latents are found by what their contexts contain.
         No two of these contexts are of the same text. If None, and `data` is the folder of a harvest, its own texts.
+    projection : {"auto", "pca", "umap"}, default="auto"
+        How the map of a dictionary's directions is made: by their first two principal components, or by UMAP, which
+        needs the package umap-learn. "auto": by UMAP if it is installed and there are 20 to 30,000 latents.
 
     Returns
     -------
@@ -156,6 +161,7 @@ def report(
     import_extra("jinja2", "app")  # raises an error before any work is done
     if texts is not None and not estimator.has_sparse_codes:
         raise ValueError("texts are shown on the page about a dictionary only; name the rows by row_names instead.")
+    check_projection(projection)
     texts = texts_of_harvest(model, data) if texts is None else texts
     make = _dictionary_content if estimator.has_sparse_codes else _network_content
     with _writing(path) as write:
@@ -176,6 +182,8 @@ def report(
                 "remarks": remarks,
                 "anomalies": find_anomalies(model, source, labels),
             }
+            if estimator.has_sparse_codes:
+                of_page["projection"] = projection
             if texts is not None:
                 of_page["contexts"] = open_contexts(texts, source)
             page = render(make(of_page, source, y, threshold=threshold, max_rows=max_rows, gabor=gabor))
@@ -257,7 +265,8 @@ def _dictionary_content(
         max_rows=max_rows,
         contexts=of_page.pop("contexts", None),
     )
-    return DictionaryContent(**of_page, measured=measured, latents=describe_latents(dictionary))
+    latents = describe_latents(dictionary, of_page.pop("projection"))
+    return DictionaryContent(**of_page, measured=measured, latents=latents)
 
 
 def _check(**counts: Any) -> None:

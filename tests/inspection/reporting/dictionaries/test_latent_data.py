@@ -7,6 +7,7 @@ from scipy import sparse
 from rhohat import open_rows
 from rhohat.inspection.kept_rows import SparseSampledRows, SparseTopRows, SparseWeakestRows
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics
+from rhohat.inspection.reporting.dictionaries.geometry import geometry_of
 from rhohat.inspection.reporting.dictionaries.latent_data import LatentData
 from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
 from rhohat.inspection.reporting.dictionaries.spread import N_SAMPLED, N_WEAKEST, Spread
@@ -35,7 +36,7 @@ def make(rng):
     measured = DictionaryMeasurements(
         np.arange(N_ROWS), activations, ReconstructionStatistics(), (codes > 0).sum(axis=0), kept[0], Spread.of(*kept)
     )
-    latents = Latents(directions, *most_similar(directions), np.ones(N_LATENTS))
+    latents = Latents(directions, *most_similar(directions), np.ones(N_LATENTS), geometry_of(directions))
     source = open_rows(X)
 
     def make_one(image_shape=(8, 8), labels=None):

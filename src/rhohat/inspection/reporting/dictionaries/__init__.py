@@ -2,6 +2,14 @@
 
 from rhohat.inspection.reporting.dictionaries.content import DictionaryContent
 from rhohat.inspection.reporting.dictionaries.contexts import open_contexts, texts_of_harvest
+from rhohat.inspection.reporting.dictionaries.geometry import check_projection
 from rhohat.inspection.reporting.dictionaries.measuring import describe_latents, measure_dictionary
 
-__all__ = ["DictionaryContent", "describe_latents", "measure_dictionary", "open_contexts", "texts_of_harvest"]
+__all__ = [
+    "DictionaryContent",
+    "check_projection",
+    "describe_latents",
+    "measure_dictionary",
+    "open_contexts",
+    "texts_of_harvest",
+]

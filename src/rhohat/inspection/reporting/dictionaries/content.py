@@ -69,7 +69,7 @@ class DictionaryContent(PageContent):
     noun_of_model: ClassVar[str] = "dictionary"
     scripts: ClassVar[tuple[str, ...]] = (
         "common.js",
-        *(f"dictionaries/{name}.js" for name in ("columns", "latents", "contexts", "examples", "table")),
+        *(f"dictionaries/{name}.js" for name in ("columns", "latents", "contexts", "examples", "map", "table")),
     )
     usual_ends: ClassVar[tuple[str, ...]] = ("max_iter", "stopped", "given")
     most_bytes: ClassVar[int] = 14_500_000
@@ -128,6 +128,13 @@ class DictionaryContent(PageContent):
     def has_contexts(self) -> bool:
         """Whether the texts are known that rows come from."""
         return self.measured.contexts is not None
+
+    @property
+    def about_map(self) -> str:
+        """How the map of the directions was made, as a sentence."""
+        if self.latents.geometry.method == "umap":
+            return "The map is made by UMAP, which keeps latents together whose directions are similar; distances between groups say little."
+        return "The map shows the first two principal components of the directions, so that most of what tells them apart is not seen on it."
 
     @property
     def about_last(self) -> str:

@@ -74,8 +74,10 @@ class LatentData:
             "nWeakest": N_WEAKEST,
             "nSimilar": self.latents.similar.shape[1],
             "threshold": show(statistics.threshold),
+            "geometry": self.latents.geometry.record(),
         }
         columns = {**self._measures(), **self._top(), **self._similar(), **self._features(record)}
+        columns |= self.latents.geometry.columns()
         data = PageData(record, columns)
         if self.measured.windows is not None:
             self._add_contexts(data, most_bytes - data.size)

@@ -74,8 +74,25 @@ function latentsOf(record, prefix = "") {
     return Array.from(of("similar", latent, nSimilar), (other, rank) => [other, cosines[rank] / 32767]);
   }
 
+  /** Returns the cosines of the angles between the direction of a latent and those of all, or what is nearly these. */
+  function similarityTo(latent) {
+    const { dimensions, scale } = record.geometry;
+    const coordinates = column("coordinates");
+    const found = new Float64Array(n);
+    for (let other = 0; other < n; other++) {
+      let sum = 0;
+      for (let axis = 0; axis < dimensions; axis++) {
+        sum += coordinates[latent * dimensions + axis] * coordinates[other * dimensions + axis];
+      }
+      found[other] = Math.min(1, sum * scale ** 2);
+    }
+    for (const [other, cosine] of similar(latent)) found[other] = cosine; // these are exact
+    found[latent] = 1;
+    return found;
+  }
+
   return {
     n, of, column, active, largest, densities, isDead, isDense, stateOf, topRows, spreadRows, sharesAround, hasContext,
-    nearestCosine, similar,
+    nearestCosine, similar, similarityTo,
   };
 }

@@ -14,6 +14,7 @@ from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.inspection.kept_rows import SparseRows, SparseSampledRows, SparseTopRows, SparseWeakestRows
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, encoder_decoder_cosine
 from rhohat.inspection.reporting.dictionaries.contexts import Contexts
+from rhohat.inspection.reporting.dictionaries.geometry import Geometry, geometry_of
 from rhohat.inspection.reporting.dictionaries.spread import N_SAMPLED, N_WEAKEST, Spread
 from rhohat.inspection.reporting.dictionaries.windows import CodesOfRows, Windows, windows_of
 from rhohat.inspection.reporting.units import most_similar
@@ -84,12 +85,15 @@ class Latents:
         Cosines of the angles between the direction of each latent and those of its similar latents.
     encoder_cosines : array of shape (n_components,)
         Cosine of the angle between the encoder's and the decoder's weights of each latent.
+    geometry : Geometry
+        Where the directions lie.
     """
 
     directions: FloatArray
     similar: NDArray[np.intp]
     cosines: FloatArray
     encoder_cosines: FloatArray
+    geometry: Geometry
 
 
 def measure_dictionary(
@@ -147,8 +151,8 @@ def measure_dictionary(
     return replace(found, windows=windows_of(found.examples, contexts, all_codes))
 
 
-def describe_latents(dictionary: UsableDictionary) -> Latents:
-    """Return descriptions of the latents of a fitted dictionary."""
+def describe_latents(dictionary: UsableDictionary, projection: str = "auto") -> Latents:
+    """Return descriptions of the latents of a fitted dictionary, with a map that is made by a projection."""
     directions = dictionary.components_
     encoder_cosines = encoder_decoder_cosine(dictionary.coefs_[0].T, directions)
-    return Latents(directions, *most_similar(directions), encoder_cosines)
+    return Latents(directions, *most_similar(directions), encoder_cosines, geometry_of(directions, projection))

@@ -46,7 +46,22 @@
   for (const [key, name] of [["number", "number"], ...measures.map(({ key, name }) => [key, name])]) {
     sort.append(make("option", { value: key }, name));
   }
+  if (record.nSimilar) sort.append(make("option", { value: "similarity" }, "similarity"));
+  const similarTo = byId("similar-to");
   const ranges = rangesOf(measures);
+  const map = latentMap.mapOf({ latents: own, describe: (latent) => examples.strongest(own, latent) });
+
+  /** Returns the measure by which latents are similar to the one that was entered. */
+  function similarity() {
+    const text = similarTo.value.trim();
+    const isKnown = /^\d+$/.test(text) && Number(text) < n;
+    similarTo.setAttribute("aria-invalid", String(!isKnown));
+    const latent = isKnown ? Number(text) : 0;
+    const about = record.geometry.isExact ? "cosine" : "cosine, about,";
+    return { key: "similarity", name: `${about} with latent ${latent}`, values: own.similarityTo(latent) };
+  }
+
+  let columnsShown = measures;
   if (inContexts) inContexts.parentElement.hidden = !contexts.isThere;
   const fields = [numbers, ...[search, inContexts].filter(Boolean), ...[...ranges.values()].flat()];
 
@@ -59,13 +74,16 @@
     for (let latent = 0; latent < n; latent++) {
       if (kept(latent) && asked(latent) && within(latent) && named(latent) && contains(latent)) order.push(latent);
     }
-    const values = measures.find(({ key }) => key === sort.value)?.values;
+    similarTo.parentElement.hidden = sort.value !== "similarity";
+    columnsShown = sort.value === "similarity" ? [...measures, similarity()] : measures;
+    const values = columnsShown.find(({ key }) => key === sort.value)?.values;
     const sign = ascending ? 1 : -1;
     const compared = (a, b) => sign * (values ? values[a] - values[b] : a - b) || a - b;
     order.sort((a, b) => own.isDead(a) - own.isDead(b) || compared(a, b)); // dead latents come last
     direction.textContent = ascending ? "Ascending" : "Descending";
     byId("count").textContent = `${counted(order.length)} of ${counted(n, "latent")}`;
     byId("none").hidden = order.length > 0;
+    map.show(order);
     turnTo(0);
   }
 
@@ -81,9 +99,9 @@
     byId("page-previous").disabled = page === 0;
     byId("page-next").disabled = page + 1 >= nPages;
     byId("page-place").parentElement.hidden = nPages === 1;
-    const names = ["latent", ...measures.map(({ name }) => name), contexts.isThere ? "strongest context" : "strongest rows"];
+    const names = ["latent", ...columnsShown.map(({ name }) => name), contexts.isThere ? "strongest context" : "strongest rows"];
     const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
-    measures.forEach(({ key }, place) => {
+    columnsShown.forEach(({ key }, place) => {
       if (isLesser(key)) head.children[place + 1].classList.add("lesser");
       if (key === sort.value) head.children[place + 1].setAttribute("aria-sort", ascending ? "ascending" : "descending");
     });
@@ -102,7 +120,7 @@
     link.append(make("span", {}, `${latent}`));
     const first = make("th", { scope: "row" }, link);
     if (kind) first.append(make("span", { class: "tag" }, kind));
-    const cells = measures.map(({ key, values }) => make("td", { class: isLesser(key) ? "lesser" : null }, brief(values[latent])));
+    const cells = columnsShown.map(({ key, values }) => make("td", { class: isLesser(key) ? "lesser" : null }, brief(values[latent])));
     return make("tr", { "data-latent": latent }, first, ...cells, make("td", { class: "strongest" }, examples.strongest(own, latent)));
   }
 
@@ -115,6 +133,7 @@
     arrange();
   });
   state.addEventListener("change", arrange);
+  similarTo.addEventListener("input", arrange);
   for (const input of fields) input.addEventListener("input", arrange);
   byId("reset").addEventListener("click", () => {
     for (const input of fields) input.value = "";
@@ -137,6 +156,13 @@
     if (!others.length) return "";
     const title = "Nearest latents";
     const note = "Latents are compared by the cosine of the angle between their rows of the decoder: 1 means the same direction.";
+    const all = make("button", { type: "button", class: "quiet" }, "Sort all latents by similarity");
+    all.addEventListener("click", () => {
+      [sort.value, similarTo.value, ascending] = ["similarity", latent, false];
+      byId("close").click();
+      arrange();
+      byId("units-heading").scrollIntoView();
+    });
     if (record.image) {
       const strip = make("ul", { class: "strip" });
       for (const [other, number] of others) {
@@ -145,13 +171,13 @@
         const attributes = { href: `#latent-${other}`, "aria-label": `Latent ${other}, cosine ${cosine}` };
         strip.append(make("li", {}, make("a", attributes, pictureOf(other) ?? examples.blank(), caption)));
       }
-      return part(title, note, strip);
+      return part(title, note, strip, all);
     }
     const lines = others.map(([other, cosine]) => {
       const link = make("a", { href: `#latent-${other}` }, `latent ${other}`);
       return [link, show(cosine, 3), brief(densities[other]), examples.strongest(own, other)];
     });
-    return part(title, note, table("top near", ["latent", "cosine", "density", contexts.isThere ? "strongest context" : "strongest rows"], lines, title));
+    return part(title, note, table("top near", ["latent", "cosine", "density", contexts.isThere ? "strongest context" : "strongest rows"], lines, title), all);
   }
 
   function fill(latent) {
