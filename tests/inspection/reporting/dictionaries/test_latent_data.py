@@ -70,7 +70,7 @@ def test_everything_is_there_if_there_is_room(make):
 
 
 @pytest.mark.parametrize("labels", [None, ["a name of a row " * 4] * N_ROWS])
-@pytest.mark.parametrize("room", [140_000, 170_000, 240_000])
+@pytest.mark.parametrize("room", [190_000, 220_000, 290_000])
 def test_the_data_are_no_larger_than_they_may_be(room, labels, make):
     data, measured = make(labels=labels)
     page = data.page_data(room)

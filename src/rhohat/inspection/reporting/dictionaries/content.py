@@ -133,8 +133,14 @@ class DictionaryContent(PageContent):
     def about_map(self) -> str:
         """How the map of the directions was made, as a sentence."""
         if self.latents.geometry.method == "umap":
-            return "The map is made by UMAP, which keeps latents together whose directions are similar; distances between groups say little."
-        return "The map shows the first two principal components of the directions, so that most of what tells them apart is not seen on it."
+            return (
+                "The map is made by UMAP, which keeps latents together whose directions are similar; distances between"
+                " groups say little."
+            )
+        return (
+            "The map shows the first two principal components of the directions, so that most of what tells them apart"
+            " is not seen on it."
+        )
 
     @property
     def about_last(self) -> str:

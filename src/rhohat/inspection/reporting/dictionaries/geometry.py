@@ -1,4 +1,4 @@
-"""Where the directions of latents lie: coordinates from which the page computes cosines, and a map in two dimensions."""
+"""Where the directions of latents lie: coordinates from which the page computes cosines, and a map of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Geometry:
 def geometry_of(directions: FloatArray, projection: str = "auto") -> Geometry:
     """Return the geometry of directions.
 
-    If there are more than 1.2 million numbers, coordinates are the leading ones along principal axes through the origin.
+    If directions have more than 1.2 million numbers, the coordinates are the leading ones along principal axes.
 
     Parameters
     ----------
