@@ -378,7 +378,7 @@ def test_classes_of_one_row_each_are_refused_before_the_training(kind, invoke, t
 def test_a_target_for_activations_without_a_weight_is_remarked_on(invoke, tmp_path, rng):
     pd.DataFrame(rng.random((60, 3)), columns=list("abc")).to_csv(tmp_path / "t.csv", index=False)
     command = "train", "t.csv", "-o", "m.safetensors", "-e", "detector", "--max-iter", "2", "--rho", "0.1"
-    said = "--sparsity has no effect while the weight of its penalty is 0; give it one with --beta"
+    said = "--rho has no effect while the weight of its penalty is 0; give it one with --beta"
     assert said in sentence(invoke(*command).stderr)
     assert said not in sentence(invoke(*command, "--beta", "3").stderr)
 

@@ -9,6 +9,7 @@ from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
 
 import rhohat
+from tests.cli.test_demo import sentence
 
 TABLE = load_wine(as_frame=True).data
 NAMES = ["score", "prediction", "column_1", "share_1", "column_2", "share_2", "column_3", "share_3"]
@@ -207,7 +208,9 @@ def test_parameters_go_to_the_detector_or_to_its_autoencoder(run, wine, tmp_path
 def test_what_cannot_be_is_refused_with_the_remedy(invoke, detector, wine, run, tmp_path):
     refused = invoke("train", "-e", "detector", wine, "-o", "model.safetensors", "--set", "share=0.2")
     assert refused.exit_code == 2
-    assert "neither AutoencoderDetector nor its autoencoder" in refused.output
+    assert "for --set share: neither detector nor its autoencoder, a DeepAutoencoder, has a parameter" in sentence(
+        refused.output
+    )
     refused = invoke("predict", detector, wine, "-o", "-")
     assert "AutoencoderDetector does not predict targets; use rhohat score instead." in refused.output
     assert "must end in .csv" in invoke("score", detector, wine, "-o", "scores.npy").output

@@ -110,7 +110,7 @@ def test_the_file_before_stays_where_rows_turn_out_to_be_damaged(invoke, model, 
         ),
         (["plot", "model.safetensors", "-o", "p.png", "--what", "reconstructions"], 2, "reconstructions need rows"),
         (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "28"], 2, "must be written as 28x28"),
-        (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "3x3"], 1, "image_shape must be"),
+        (["plot", "model.safetensors", "-o", "p.png", "--image-shape", "3x3"], 2, "--image-shape must be"),
         (["plot", "model.safetensors", "-o", "p.xyz"], 2, "must end in .png or .svg or .pdf"),
         (["report", "model.safetensors", "other.npy", "-o", "p.html"], 1, "has 3 columns"),
         (

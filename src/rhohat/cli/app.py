@@ -9,7 +9,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,8 +18,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from typer.core import TyperCommand, TyperGroup
 
 from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING, USAGE, declared, paragraphs_of, usage_of
-from rhohat.cli.option_names import own_name, refused_parameter, written
-from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.cli.option_names import Typed, own_name
+from rhohat.common.exceptions import ConvergenceWarning, SettingError
 from rhohat.common.versions import version_of
 from rhohat.common.words import message_of
 
@@ -42,6 +41,7 @@ __all__ = [
     "note",
     "parse_image_shape",
     "print_json",
+    "typed_in",
 ]
 
 _FAILED, _BAD_OPTION, _INTERRUPTED = 1, 2, 130
@@ -68,8 +68,8 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments and options that the user has typed."""
-        ctx.find_root().meta[_TYPED] = list(args)
         known = {name for parameter in self.params for name in parameter.opts}
+        ctx.find_root().meta[_TYPED] = Typed(list(args), known)
         end = args.index("--") if "--" in args else len(args)
         return super().parse_args(ctx, [*(own_name(one, known) for one in args[:end]), *args[end:]])
 
@@ -112,9 +112,12 @@ class _Commands(TyperGroup):
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", UserWarning)
                 said: set[str] = set()
-                warnings.showwarning = lambda message, kind, *_, **__: _say_once(ctx, _remark(message, kind), said)
+                warnings.showwarning = lambda message, kind, *_, **__: _say_once(ctx, _remark(ctx, message, kind), said)
                 return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, _USAGE_ERROR, BrokenPipeError):
+        except _USAGE_ERROR as error:
+            _name_as_typed(error, typed_in(ctx))
+            raise
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -122,8 +125,25 @@ class _Commands(TyperGroup):
         except Exception as error:
             if ctx.meta.get(_TRACEBACK):
                 raise
-            print(f"error: {_sentence(error, ctx.meta.get(_TYPED, []))}", file=sys.stderr)
-            raise typer.Exit(_BAD_OPTION if isinstance(error, InvalidParameterError) else _FAILED) from None
+            print(f"error: {_sentence(error, typed_in(ctx))}", file=sys.stderr)
+            is_bad_option = isinstance(error, InvalidParameterError | SettingError)
+            raise typer.Exit(_BAD_OPTION if is_bad_option else _FAILED) from None
+
+
+def typed_in(ctx: Any) -> Typed:
+    """Return the command line as it was typed."""
+    typed: Typed = ctx.find_root().meta.get(_TYPED, Typed())
+    return typed
+
+
+def _name_as_typed(error: Any, typed: Typed) -> None:
+    """Let an error about an option name it, and all others, as they were typed."""
+    error.message = typed.with_own_names(error.message)
+    hint, names = getattr(error, "param_hint", None), getattr(getattr(error, "param", None), "opts", [])
+    if isinstance(hint, str):
+        error.param_hint = typed.with_own_names(hint)
+    elif [typed.with_own_names(name) for name in names] != names:
+        error.param_hint = " / ".join(f"'{typed.with_own_names(name)}'" for name in names)
 
 
 def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
@@ -133,19 +153,19 @@ def _say_once(ctx: Any, remark: str, said: set[str]) -> None:
         note(ctx, remark)
 
 
-def _remark(message: Warning | str, kind: type[Warning]) -> str:
+def _remark(ctx: Any, message: Warning | str, kind: type[Warning]) -> str:
     """Return a warning as one line of text; a ConvergenceWarning is called a note, any other a warning."""
     text = message if isinstance(message, str) else message_of(message)
-    return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {written(text)}"
+    return f"{'note' if issubclass(kind, ConvergenceWarning) else 'warning'}: {typed_in(ctx).written(text)}"
 
 
-def _sentence(error: Exception, typed: list[str]) -> str:
+def _sentence(error: Exception, typed: Typed) -> str:
     """Return the message of an error; for an error that is not meant for users, also its type and a hint."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    text = written(message_of(error)) or type(error).__name__
+    text = typed.written(message_of(error)) or type(error).__name__
     if isinstance(error, InvalidParameterError):
-        return refused_parameter(text, _names_of_options(), typed)
+        return typed.refused(text)
     if isinstance(error, MemoryError):
         return f"there is not enough memory. {text if str(error) else ''}".strip()
     if isinstance(error, OSError | ValueError | ImportError | RuntimeError | AttributeError):
@@ -198,12 +218,6 @@ def _options(group: Any, ctx: Any) -> list[Any]:
     return list(group.get_params(ctx))
 
 
-def _names_of_options() -> set[str]:
-    """Return the names of the options of all commands."""
-    names = {name for function in functions_of_commands().values() for name in signature(function).parameters}
-    return {f"--{name.replace('_', '-')}" for name in names}
-
-
 @app.callback(invoke_without_command=True)
 def _main(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
@@ -229,7 +243,7 @@ def _main(
 def note(ctx: Any, text: str) -> None:
     """Print a line to standard error unless the command was called with --quiet."""
     if not ctx.find_root().meta.get(_QUIET):
-        print(text, file=sys.stderr)
+        print(typed_in(ctx).with_own_names(text), file=sys.stderr)
 
 
 def _remember(key: str) -> Any:

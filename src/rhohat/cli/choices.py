@@ -77,7 +77,7 @@ def preprocessing_as_text(steps: list[Any], network: Any) -> str:
     if not isinstance(network, BaseDictionary):
         return f"preprocessing: {names}"
     scales = {None: "", "mean_norm": "divides all numbers by one factor", "layer_norm": "standardises each row"}
-    own = scales[network.normalize]
+    own = scales.get(network.normalize)  # what it cannot be is refused by the fit
     return f"preprocessing: {names}" + (f", and the dictionary {own} (normalize={network.normalize})" if own else "")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import typer
 from sklearn.base import clone
 
+from rhohat.cli.option_names import option_of
 from rhohat.cli.solver_settings import check_nested_solver
 from rhohat.cli.values import parse_layers, parse_setting
 from rhohat.estimators import AutoencoderDetector, GatedAutoencoder, L1Autoencoder, SparseAutoencoder
@@ -77,7 +79,7 @@ def make_estimator(
     if issubclass(cls, HasLayers):
         values = _with_layers(cls, sizes, values)
     elif issubclass(cls, AutoencoderDetector):
-        values = _with_autoencoder(cls, sizes, values)
+        values = _with_autoencoder(cls, sizes, values, settings)
     elif sizes is not None:
         values |= _with_sizes(cls, sizes)
     unknown = sorted(set(values) - set(cls().get_params(deep=False)))
@@ -87,11 +89,44 @@ def make_estimator(
         )
         raise typer.BadParameter(problem, param_hint="--k")
     if unknown:
-        parameters = ", ".join(cls().get_params(deep=False))
-        raise typer.BadParameter(f"{cls.__name__} has no parameter {unknown[0]!r}; its parameters are {parameters}.")
+        names = {*cls().get_params(deep=False), *(_of_layers(cls) if issubclass(cls, HasLayers) else ())}
+        raise _lacking(f"{cls.command_line_name} does not have", unknown[0], names, settings)
     made = cls(**values)
     check_nested_solver(made, nested)
     return made.set_params(**nested) if nested else made
+
+
+#: Parameters that have an option of their own in `train`.
+_WITH_OPTIONS = (
+    *("n_components", "hidden_layer_sizes", "layers", "input_shape", "k", "sparsity", "sparsity_weight"),
+    *("weight_decay", "softmax_weight_decay", "fine_tuning_weight_decay", "activation", "solver", "max_iter"),
+)
+#: Parameters that `train` sets by itself, or by options that every estimator takes.
+_OF_TRAIN = ("callbacks", "checkpoint", "engine", "memory_limit", "n_jobs", "random_state", "verbose", "warm_start")
+
+
+def _lacking(who: str, name: str, names: Collection[str], settings: list[str]) -> typer.BadParameter:
+    """Return the error of a parameter that an estimator lacks, which names what was typed, and what there is instead.
+
+    Parameters
+    ----------
+    who : str
+        The estimator, and that it does not have something.
+    name : str
+        Name of the parameter.
+    names : collection of str
+        Names of the parameters that the estimator has.
+    settings : list of str
+        Texts NAME=VALUE of the option --set.
+    """
+    is_set = any(setting.partition("=")[0].strip() == name for setting in settings)
+    options = dict.fromkeys(option_of(one) for one in _WITH_OPTIONS if one in names)
+    others = sorted(set(names) - set(_WITH_OPTIONS) - set(_OF_TRAIN))
+    has = f" It takes {', '.join(options)}{' and,' if others else '.'}" if options else " It takes,"
+    with_set = f" with --set, {', '.join(others)}." if others else ""
+    what = f"a parameter {name!r}" if is_set else "this option"
+    hint = f"--set {name}" if is_set else option_of(name)
+    return typer.BadParameter(f"{who} {what}.{has}{with_set}", param_hint=hint)
 
 
 def _with_sizes(cls: type[Any], sizes: list[int]) -> dict[str, Any]:
@@ -109,18 +144,22 @@ def _with_sizes(cls: type[Any], sizes: list[int]) -> dict[str, Any]:
     return {"n_components": sizes[0]}
 
 
-def _with_autoencoder(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]) -> dict[str, Any]:
+def _with_autoencoder(
+    cls: type[Any], sizes: list[int] | None, values: dict[str, Any], settings: list[str]
+) -> dict[str, Any]:
     """Return the parameters of a detector, with all those that it does not have set on its autoencoder."""
     own = {name: value for name, value in values.items() if name in cls().get_params(deep=False)}
     autoencoder = own.get("autoencoder") or default_autoencoder()
+    if not hasattr(autoencoder, "get_params"):
+        problem = f"must be an autoencoder, such as DeepAutoencoder(); got {autoencoder!r}."
+        raise typer.BadParameter(problem, param_hint="--set autoencoder")
     inner = {name: value for name, value in values.items() if name not in own}
     inner |= {} if sizes is None else _with_sizes(type(autoencoder), sizes)
     unknown = sorted(set(inner) - set(autoencoder.get_params(deep=False)))
     if unknown:
-        raise typer.BadParameter(
-            f"neither {cls.__name__} nor its autoencoder, a {type(autoencoder).__name__}, has a parameter"
-            f" {unknown[0]!r}; those of {cls.__name__} are {', '.join(cls().get_params(deep=False))}."
-        )
+        names = {*cls().get_params(deep=False), *autoencoder.get_params(deep=False)}
+        who = f"neither {cls.command_line_name} nor its autoencoder, a {type(autoencoder).__name__}, has"
+        raise _lacking(who, unknown[0], names, settings)
     return {**own, "autoencoder": autoencoder.set_params(**inner)}
 
 
@@ -146,8 +185,7 @@ def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]
     The layers are sparse autoencoders unless `layers` is among the values.
     """
     own = set(cls().get_params(deep=False))
-    of_layers = set(SparseAutoencoder().get_params(deep=False)) - _OF_THE_STACK - {"n_components"}
-    of_layers -= _OF_THE_FINE_TUNING & own
+    of_layers = _of_layers(cls)
     of_stack = {name: value for name, value in values.items() if name in own or name not in of_layers}
     said = {name: value for name, value in values.items() if name in of_layers}
     layers = check_layers(values.get("layers"))
@@ -159,6 +197,12 @@ def _with_layers(cls: type[Any], sizes: list[int] | None, values: dict[str, Any]
     elif sizes is not None:
         layers = [clone(layers[0]).set_params(n_components=size) for size in sizes]
     return {**of_stack, "layers": [layer.set_params(**said) for layer in layers]}
+
+
+def _of_layers(cls: type[Any]) -> set[str]:
+    """Return the names of the parameters of a stack that are those of its layers."""
+    of_layers = set(SparseAutoencoder().get_params(deep=False)) - _OF_THE_STACK - {"n_components"}
+    return of_layers - (_OF_THE_FINE_TUNING & set(cls().get_params(deep=False)))
 
 
 def _described(cls: type[Any], layers: str | None, input_shape: str | None, others: set[str]) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from rhohat.common.words import Sentence, Setting
 
-__all__ = ["own_name", "refused_parameter", "written"]
+__all__ = ["Typed", "option_of", "own_name"]
 
 #: Names of options that people know from elsewhere, and those that options have here.
 _OTHER_NAMES = {
@@ -42,51 +43,121 @@ def own_name(typed: str, known: Collection[str]) -> str:
     return typed if own is None or own not in known else f"{own}{sign}{value}"
 
 
-def written(text: str) -> str:
-    """Return a message of the library in which a setting such as header=False is written as an option, --no-header."""
-    return text.written(_as_option) if isinstance(text, Sentence) else text
-
-
-def refused_parameter(message: str, options: Collection[str], typed: Collection[str] = ()) -> str:
-    """Return scikit-learn's message on a parameter that is out of its range, with the option that sets it.
-
-    Parameters
-    ----------
-    message : str
-        Any message; those that are not about such a parameter are returned as they are.
-    options : collection of str
-        Names of the options of the command. Parameters without one are set with --set.
-    typed : collection of str, default=()
-        The command line. If the option has another name there, such as --rho, the message has this name.
+def option_of(parameter: str) -> str:
+    """Return the option that sets a parameter of the library, if there is one.
 
     Examples
     --------
-    >>> refused_parameter("The 'k' parameter of A must be an int in the range [1, inf). Got 0 instead.", {"--k"})
-    '--k must be an int in the range [1, inf); got 0.'
-    >>> refused_parameter(
-    ...     "The 'sparsity' parameter of A must be below 1. Got 2 instead.", {"--sparsity"}, ["train", "--rho", "2"]
-    ... )
-    '--rho must be below 1; got 2.'
+    >>> option_of("sparsity_weight"), option_of("weight_decay")
+    ('--beta', '--weight-decay')
     """
-    found = _OUT_OF_RANGE.fullmatch(message)
-    if found is None:
-        return message
-    name, allowed, got = found.groups()
-    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-    others = (other for other, own in _OTHER_NAMES.items() if own == option)
-    names = {one.partition("=")[0] for one in typed}
-    shown = next((other for other in others if other in names), option)
-    return f"{shown if option in options else f'--set {name}'} must be {allowed}; got {got}."
+    return _OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")
 
 
-def _as_option(setting: Setting) -> str:
-    """Return a parameter of the library, with its value if it has one, as it is written on the command line."""
-    option = _OPTIONS.get(setting.name, f"--{setting.name.replace('_', '-')}")
-    if isinstance(setting.value, bool):
-        return option if setting.value else f"--no-{option.removeprefix('--')}"
-    if setting.name in _SET_BY_NAME:
-        return f"--set {setting.name}=" + ("..." if setting.value is None else f"{setting.value}")
-    if setting.value is None:
-        return option
-    value = str(setting.value)
-    return f"{option} {value if value.replace('-', '').isalnum() else repr(value)}"
+@dataclass(frozen=True)
+class Typed:
+    """The command line as it was typed, in whose words messages are written.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What follows the name of the command.
+    options : collection of str
+        Names of the options of the command.
+
+    Examples
+    --------
+    >>> typed = Typed(["x.npy", "--latents", "16"], {"--hidden", "--k", "--set"})
+    >>> sentence = Sentence(
+    ...     Setting("k", 32, in_use=True), " must not exceed ", Setting("n_components", 16, in_use=True), "."
+    ... )
+    >>> typed.written(sentence)
+    'the default of k, 32, must not exceed --latents 16.'
+    >>> typed.written("pass --hidden")
+    'pass --latents'
+    """
+
+    words: Sequence[str] = ()
+    options: Collection[str] = ()
+    _names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_names", frozenset(word.partition("=")[0] for word in self.words))
+
+    def written(self, text: str) -> str:
+        """Return a message of the library in the words of the command line.
+
+        A setting such as header=False is written as an option, --no-header; a setting in use that was not typed as the
+        default that it is; and an option by the name that was typed, such as --latents for --hidden.
+        """
+        if isinstance(text, Sentence):
+            text = text.written(self._as_option)
+            text = re.sub(r"(the default of [\w-]+, [^ ]+)(?= [a-z])", r"\1,", text)
+        return self.with_own_names(text)
+
+    def with_own_names(self, text: str) -> str:
+        """Return a text with options by the names that were typed, such as --latents for --hidden."""
+        for other, own in _OTHER_NAMES.items():
+            if other in self._names and own not in self._names:
+                text = re.sub(rf"(?<![\w-]){own}(?![\w-])", other, text)
+        return text
+
+    def refused(self, message: str) -> str:
+        """Return scikit-learn's message on a parameter that is out of its range, with the option that sets it.
+
+        Any other message is returned as it is.
+
+        Examples
+        --------
+        >>> typed = Typed(["--rho", "2"], {"--sparsity"})
+        >>> typed.refused("The 'sparsity' parameter of A must be below 1. Got 2 instead.")
+        '--rho must be below 1; got 2.'
+        """
+        found = _OUT_OF_RANGE.fullmatch(message)
+        if found is None:
+            return message
+        name, allowed, got = found.groups()
+        setting = self._set(name)
+        option = option_of(name)
+        shown = f"--set {setting[0] if setting else name}" if setting or option not in self.options else option
+        return self.with_own_names(f"{shown} must be {allowed}; got {got}.")
+
+    def _set(self, name: str) -> tuple[str, str] | None:
+        """Return the name and the value that were typed with --set for a parameter, or for a part of one."""
+        for before, word in zip(["", *self.words], self.words, strict=False):
+            setting = word if before == "--set" else word.removeprefix("--set=") if word.startswith("--set=") else ""
+            key, sign, value = (part.strip() for part in setting.partition("="))
+            if sign and (key == name or key.endswith(f"__{name}") or re.search(rf"\b{name}=", value)):
+                return key, value
+        return None
+
+    def _has_option(self, setting: Setting) -> bool:
+        """Return whether a parameter is set with an option of its own, and not with --set."""
+        if "--set" in self.options:
+            return option_of(setting.name) in self.options
+        return setting.name not in _SET_BY_NAME
+
+    def _is_typed(self, option: str) -> bool:
+        return option in self._names or any(
+            other in self._names for other, own in _OTHER_NAMES.items() if own == option
+        )
+
+    def _as_option(self, setting: Setting) -> str:
+        """Return a parameter of the library, with its value if it has one, as it is written on the command line."""
+        option, by_set = option_of(setting.name), self._set(setting.name)
+        if setting.in_use:
+            if by_set is not None:
+                return f"--set {by_set[0]}={by_set[1]}"
+            if not self._is_typed(option):
+                name = option.removeprefix("--") if self._has_option(setting) else setting.name
+                return f"the default of {name}, {setting.value}"
+        if isinstance(setting.value, bool):
+            return option if setting.value else f"--no-{option.removeprefix('--')}"
+        if setting.value is None and by_set is not None:
+            return f"--set {by_set[0]}"
+        if by_set is not None or not self._has_option(setting):
+            return f"--set {setting.name}=" + ("..." if setting.value is None else f"{setting.value}")
+        if setting.value is None:
+            return option
+        value = str(setting.value)
+        return f"{option} {value if value.replace('-', '').isalnum() else repr(value)}"

@@ -9,7 +9,7 @@ import typer
 
 from rhohat.cli.app import print_json
 from rhohat.cli.held_out import MOST_ROWS, Held
-from rhohat.cli.option_names import written
+from rhohat.cli.option_names import Typed
 from rhohat.common.words import counted
 from rhohat.estimators.dead_units import remark_on_dead_units
 from rhohat.estimators.dictionary_messages import remark_on_updates
@@ -20,8 +20,11 @@ from rhohat.models.pipelines import estimator_of, is_pipeline, last_step_of, pre
 __all__ = ["amount_of_training", "print_summary", "remark_on_training"]
 
 
-def remark_on_training(model: Any, held: Held, card: ModelCard) -> str | None:
-    """Return what a user should know: rows are too large for units, many units are dead, or updates were few."""
+def remark_on_training(model: Any, held: Held, card: ModelCard, typed: Typed) -> str | None:
+    """Return what a user should know, in the words of the command line.
+
+    It is that rows are too large for units, that many units are dead, or that updates were few.
+    """
     estimator = estimator_of(model)
     if estimator.has_sparse_codes:
         remarks = [remark_on_updates(estimator)]
@@ -31,7 +34,7 @@ def remark_on_training(model: Any, held: Held, card: ModelCard) -> str | None:
             remark_on_large_rows(estimator.network_, prepare_rows(model, held.rows)),
             remark_on_dead_units(n_dead, n_units, estimator.sparsity_target_),
         ]
-    return " ".join(written(remark) for remark in remarks if remark is not None) or None
+    return " ".join(typed.written(remark) for remark in remarks if remark is not None) or None
 
 
 def amount_of_training(part: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from sklearn.base import is_classifier
 
-from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, check_writable, command, note
+from rhohat.cli.app import Data, Jobs, Json, Labels, Quiet, Traceback, check_writable, command, note, typed_in
 from rhohat.cli.choices import (
     estimator_named,
     estimators,
@@ -372,7 +372,7 @@ def train(
         check_outcome(model)
         progress.announce("looking at what was learned")
         card = card_of_training(model, held, rows.short_name)
-        remark = remark_on_training(model, held, card)
+        remark = remark_on_training(model, held, card, typed_in(ctx))
     save(model, output, card=card, note=note_text)
     command = next_command(model, output, data, labels, reading.rows)
     print_summary(

@@ -70,6 +70,11 @@ def connected(address: str | None, device: str | None) -> Iterator[DaskEngine | 
     client_class = import_extra("distributed", "dask").Client
     try:
         client = client_class(address, timeout=10)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"must be the address of a scheduler, such as tcp://127.0.0.1:8786; got {address!r}: {error}.",
+            param_hint="--dask",
+        ) from None
     except OSError as error:
         raise OSError(f"there is no Dask scheduler at {address}: {error}") from None
     with client:

@@ -16,6 +16,7 @@ __all__ = [
     "DeadLatentsWarning",
     "MissingExtraError",
     "ModelFileError",
+    "SettingError",
     "TextColumnsError",
 ]
 
@@ -51,6 +52,10 @@ class MissingExtraError(ImportError):
 
 class ClusterError(RuntimeError):
     """A Dask cluster cannot be used: its scheduler or all its workers are gone, or rhohat is not installed on it."""
+
+
+class SettingError(ValueError):
+    """A parameter has a value that it cannot have, or not together with the others or with the data."""
 
 
 class TextColumnsError(ValueError):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import isqrt, prod
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import SettingError
+from rhohat.common.words import Sentence, Setting
 
 __all__ = ["as_images", "check_image_shape", "image_size", "is_image_shape", "square_image_shape"]
 
@@ -77,9 +79,12 @@ def check_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int,
     if len(shape) == 3 and 1 in (shape[0], shape[2]) and not is_image_shape(shape):
         shape = shape[:2] if shape[2] == 1 else shape[1:]
     if not is_image_shape(shape) or min(shape) < 1 or prod(shape) != n_features:
-        raise ValueError(
-            "image_shape must be (height, width), (height, width, 3), or (3, height, width), and its product must be"
-            f" {n_features}, the number of features; got {tuple(image_shape)}."
+        raise SettingError(
+            Sentence(
+                Setting("image_shape"),
+                " must be (height, width), (height, width, 3), or (3, height, width), and its product must be"
+                f" {n_features}, the number of features; got {tuple(image_shape)}.",
+            )
         )
     return shape
 

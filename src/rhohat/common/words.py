@@ -51,11 +51,14 @@ class Setting:
         The value; None if the sentence mentions the parameter without a value.
     code : str, default=""
         The setting as written in Python, if not as ``name=value``.
+    in_use : bool, default=False
+        Whether the value is the one that the parameter has, and not one that is proposed.
     """
 
     name: str
     value: object = None
     code: str = ""
+    in_use: bool = False
 
     def __str__(self) -> str:
         """Return the setting as it is written in Python."""

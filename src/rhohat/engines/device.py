@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.extras import import_extra
 from rhohat.engines.processes import Group
 from rhohat.engines.threads import ThreadEngine
@@ -90,7 +91,7 @@ class TorchEngine:
                 raise ValueError(f"device and devices exclude one another; got {device!r} and {devices!r}.")
             device = self.devices[0]
         if not _DEVICES.fullmatch(str(device)):
-            raise ValueError(
+            raise SettingError(
                 f"device must be 'cuda', 'mps', 'xpu' or 'cpu', or one of several, such as 'cuda:1'; got {device!r}."
             )
         if np.dtype(dtype) not in (np.float32, np.float64):

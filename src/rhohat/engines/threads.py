@@ -20,7 +20,9 @@ from joblib import cpu_count
 from numpy.typing import DTypeLike
 
 from rhohat.common.arrays import FloatArray, empty_aligned
+from rhohat.common.exceptions import SettingError
 from rhohat.common.forks import give_way, held_off
+from rhohat.common.words import Sentence, Setting
 from rhohat.engines import affinity
 from rhohat.engines.affinity import Cores
 from rhohat.engines.blas import BLAS
@@ -54,9 +56,12 @@ def thread_count(n_jobs: int | None) -> int:
     if n_jobs is None:
         return BLAS.thread_count() or cpu_count()
     if n_jobs == 0:
-        raise ValueError(
-            "n_jobs must be None, a number of threads >= 1, or a negative number (-1 means all cores, -2 means all"
-            " cores but one, and so on); got 0."
+        raise SettingError(
+            Sentence(
+                Setting("n_jobs"),
+                " must be None, a number of threads >= 1, or a negative number (-1 means all cores, -2 means all cores"
+                " but one, and so on); got 0.",
+            )
         )
     return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
 

@@ -28,7 +28,7 @@ from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, EngineLike, ThreadEngine, TorchEngine, as_engine, cluster_of, device_of
-from rhohat.estimators.checks import check_rows, must_be_converted
+from rhohat.estimators.checks import as_callbacks, check_rows, must_be_converted
 from rhohat.estimators.early_stopping import check_early_stopping
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.initial_weights import theta_of_arrays
@@ -532,13 +532,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
 
     def _own_callbacks(self) -> list[Callback]:
         """Return the callbacks that the user has given, after a check."""
-        callbacks = [] if self.callbacks is None else list(self.callbacks)
-        for callback in callbacks:
-            if not callable(callback):
-                raise ValueError(
-                    f"callbacks must be a list of callables that take an IterationState; {callback!r} is not callable."
-                )
-        return callbacks
+        return as_callbacks(self.callbacks)
 
     def _all_callbacks(self) -> list[Callback]:
         callbacks = self._own_callbacks()

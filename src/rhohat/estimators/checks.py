@@ -14,9 +14,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
 from rhohat.common.arrays import FloatArray, as_float_rows, without_tensors
-from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning
+from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning, SettingError
 from rhohat.common.pieces import check_flat, refuse_pieces
-from rhohat.common.words import Sentence, joined, listed
+from rhohat.common.words import Sentence, Setting, joined, listed
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
@@ -30,6 +30,7 @@ from rhohat.solvers.messages import ended_at_max_iter
 
 __all__ = [
     "as_activations",
+    "as_callbacks",
     "as_layer_sizes",
     "check_class_labels",
     "check_engine_of_dictionary",
@@ -49,9 +50,12 @@ def as_activations(activation: str | Activation | Sequence[str | Activation], n_
     if isinstance(activation, str | Activation):
         return [as_activation(activation)] * n_layers
     if len(activation) != n_layers:
-        raise ValueError(
-            f"activation must be one activation for all hidden layers, or a sequence of {n_layers}, one for each"
-            f" layer; got a sequence of {len(activation)}."
+        raise SettingError(
+            Sentence(
+                Setting("activation"),
+                f" must be one activation for all hidden layers, or a sequence of {n_layers}, one for each layer; got a"
+                f" sequence of {len(activation)}.",
+            )
         )
     return [as_activation(one) for one in activation]
 
@@ -192,13 +196,26 @@ def must_be_converted(X: Any) -> bool:
     return not (X.dtype in (np.float32, np.float64) and X.flags.c_contiguous)
 
 
+def as_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:
+    """Return `callbacks` as a list; raise ValueError if one of them cannot be called."""
+    found = [] if callbacks is None else list(callbacks)
+    for callback in found:
+        if not callable(callback):
+            raise SettingError(
+                f"callbacks must be a list of callables that take an IterationState; {callback!r} is not callable."
+            )
+    return found
+
+
 def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -> tuple[int, ...]:
-    """Return `hidden_layer_sizes` as a tuple; raise ValueError unless it has `smallest` or more positive integers."""
+    """Return `hidden_layer_sizes` as a tuple; raise SettingError unless it has `smallest` or more positive integers."""
     sizes = tuple(hidden_layer_sizes) if np.iterable(hidden_layer_sizes) else (hidden_layer_sizes,)
     if len(sizes) < smallest or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
-        raise ValueError(
-            f"hidden_layer_sizes must be a sequence of integers, each at least 1, such as (100, 30); got"
-            f" {hidden_layer_sizes!r}."
+        raise SettingError(
+            Sentence(
+                Setting("hidden_layer_sizes"),
+                f" must be a sequence of integers, each at least 1, such as (100, 30); got {hidden_layer_sizes!r}.",
+            )
         )
     return tuple(int(size) for size in sizes)
 

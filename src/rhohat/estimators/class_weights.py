@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rhohat.common.exceptions import SettingError
+
 __all__ = ["numbers_of_classes", "weights_by_class"]
 
 
@@ -40,7 +42,7 @@ def weights_by_class(
     if class_weight is None:
         return sample_weight
     if labels.ndim > 1:
-        raise ValueError(
+        raise SettingError(
             "class_weight must be None for a classifier with per_step=True, because the steps of a row may have"
             " different labels; use sample_weight to weight whole sequences."
         )
@@ -63,12 +65,12 @@ def _given(class_weight: Mapping[Any, float], classes: NDArray[Any]) -> NDArray[
     """Return the weight of each class of a mapping; 1 for a class that it does not name."""
     wrong = {label: weight for label, weight in class_weight.items() if not _is_weight(weight)}
     if wrong:
-        raise ValueError(f"class_weight must have finite numbers that are not negative; got {wrong}.")
+        raise SettingError(f"class_weight must have finite numbers that are not negative; got {wrong}.")
     labels = classes.tolist()
     unknown = [label for label in class_weight if label not in labels]
     missing = [label for label in labels if label not in class_weight]
     if unknown and missing:
-        raise ValueError(
+        raise SettingError(
             f"class_weight must have classes of y as its keys; {unknown} are not among them, and {missing} have no"
             " weight. Write the labels as they are in y."
         )

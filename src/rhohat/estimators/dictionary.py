@@ -32,7 +32,7 @@ from rhohat.dictionaries.selections import Selection
 from rhohat.dictionaries.start import DictionaryStart
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError
 from rhohat.engines import DaskEngine, EngineLike, TorchEngine, device_of
-from rhohat.estimators.checks import check_engine_of_dictionary, check_rows
+from rhohat.estimators.checks import as_callbacks, check_engine_of_dictionary, check_rows
 from rhohat.estimators.dictionary_file import describe_dictionary, restore_dictionary
 from rhohat.estimators.dictionary_messages import (
     explain_not_finite,
@@ -438,7 +438,7 @@ class BaseDictionary(UsableDictionary):
         self.threshold_, self.rows_since_fired_ = state.average_threshold, state.rows_since_fired
 
     def _own_callbacks(self) -> list[Callback]:
-        return [] if self.callbacks is None else list(self.callbacks)
+        return as_callbacks(self.callbacks)
 
     def _all_callbacks(self) -> list[Callback]:
         callbacks = self._own_callbacks()

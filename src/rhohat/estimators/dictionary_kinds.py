@@ -29,7 +29,7 @@ class CountingDictionary(BaseDictionary):
     def _check_k(self, n_latents: int) -> None:
         """Raise InvalidParameterError if there are fewer latents than a row is to use."""
         if self.k > n_latents:
-            too_many, all_latents = Setting("k", self.k), Setting("n_components", n_latents)
+            too_many, all_latents = Setting("k", self.k, in_use=True), Setting("n_components", n_latents, in_use=True)
             raise InvalidParameterError(Sentence(too_many, " must not exceed ", all_latents, "."))
 
     @property

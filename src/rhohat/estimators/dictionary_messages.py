@@ -58,7 +58,7 @@ def explain_not_finite(error: NotFiniteError, sources: Sequence[Any], learning_r
         bad = next(filter(None, map(first_bad_number, sources)), None)
     if bad is not None:
         return f"{bad} {kept}"
-    rate = Setting("learning_rate", learning_rate)
+    rate = Setting("learning_rate", learning_rate, in_use=True)
     return Sentence(f"{error} Its rows are too large, or the learning rate is too high, now ", rate, f". {kept}")
 
 

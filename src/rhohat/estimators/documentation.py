@@ -41,7 +41,8 @@ solver : {"adam", "sgd"}, MiniBatchSolver or None, default=None
     Solver whose update is used. None means ``Adam(learning_rate=2e-4 / sqrt(n_components / 2**14), batch_size=...,
     schedule="trapezoid")`` with the largest batches of 256, 512, 1024, 2048 or 4096 rows that leave 1,000 updates; with
     iterators, loaders and `partial_fit`, batches have 1024 rows; the schedule is applied from the second pass of a
-    loader on, because the length of a pass is counted in the first, and not to an iterator. A solver with early stopping or `max_gradient_norm` is refused.
+    loader on, because the length of a pass is counted in the first, and not to an iterator. A solver with early
+    stopping or `max_gradient_norm` is refused.
 max_iter : int, default=10
     Number of passes over the rows. There is only one over an iterator, which cannot be read again.
 sparse_output : bool, default=True

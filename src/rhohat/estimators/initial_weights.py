@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import SettingError
 from rhohat.layers.network import Network
 
 __all__ = ["theta_of_arrays"]
@@ -48,7 +49,7 @@ def theta_of_arrays(network: Network, given: Sequence[ArrayLike], drawn: FloatAr
     if shapes == [one.shape for one in (*weights[:n_free], *biases)] and arrays is not None:
         found = _finite(arrays)
         return network.pack([*found[:n_free], *weights[n_free:]], found[n_free:], own)
-    raise ValueError(
+    raise SettingError(
         f"initial_weights must be arrays of the shapes {[W.shape for W in weights[:n_free]]}, the weights layer by"
         f" layer, if you like followed by the biases of the shapes {[b.shape for b in biases]}, or one vector of all"
         f" {drawn.size:,} parameters; got {'something else' if arrays is None else f'the shapes {_short(shapes)}'}."
@@ -71,5 +72,5 @@ def _short(shapes: Sequence[tuple[int, ...]]) -> str:
 
 def _finite(arrays: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     if not all(np.isfinite(array).all() for array in arrays):
-        raise ValueError("initial_weights must have finite numbers; got NaN or infinity.")
+        raise SettingError("initial_weights must have finite numbers; got NaN or infinity.")
     return arrays

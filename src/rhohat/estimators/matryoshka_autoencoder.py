@@ -8,6 +8,7 @@ from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.randomness import RandomState
 from rhohat.common.words import Sentence, Setting
 from rhohat.dictionaries.selections import Matryoshka, Selection
@@ -106,10 +107,10 @@ class MatryoshkaAutoencoder(CountingDictionary):
         sizes = list(self.prefixes)
         are_whole = all(isinstance(size, Integral) for size in sizes)
         if not sizes or not are_whole or sizes[-1] != n_latents or any(b <= a for a, b in pairwise([0, *sizes])):
-            raise ValueError(
+            raise SettingError(
                 Sentence(
                     *(Setting("prefixes"), " must be positive integers that rise, up to "),
-                    *(Setting("n_components", n_latents), f"; got {self.prefixes}."),
+                    *(Setting("n_components", n_latents, in_use=True), f"; got {self.prefixes}."),
                 )
             )
         return Matryoshka(float(self.k), tuple(int(size) for size in sizes))

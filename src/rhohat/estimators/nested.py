@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
+from rhohat.common.exceptions import SettingError
 from rhohat.fitting.checkpoint_settings import as_checkpoint
 from rhohat.layers.activations import as_activation
 from rhohat.solvers import as_solver
@@ -144,5 +145,5 @@ def _settings(part: Any) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init}
 
 
-def _unknown(name: str, why: str) -> ValueError:
-    return ValueError(f"Invalid parameter {name!r}: {why}.")
+def _unknown(name: str, why: str) -> SettingError:
+    return SettingError(f"Invalid parameter {name!r}: {why}.")

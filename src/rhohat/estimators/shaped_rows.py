@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.pieces import refuse_pieces
-from rhohat.common.words import counted
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data import RowSource, open_rows
 from rhohat.data.rows import is_dask_array
 from rhohat.data.sequences import as_sequences
@@ -109,7 +110,7 @@ class ShapedRows:
         """
         if self._described_layers() is None:
             if self.input_shape is not None:
-                raise ValueError(
+                raise SettingError(
                     "input_shape needs layers, because only layers use the shape of a row; set layers as well."
                 )
             if isinstance(X, RowSource):
@@ -174,8 +175,11 @@ class ShapedRows:
         if self.input_shape is not None:
             shape = as_input_shape(self.input_shape)
             if prod(shape) != n_features:
-                raise ValueError(
-                    f"input_shape={shape} means {prod(shape)} numbers in a row, but the rows of X have {n_features}."
+                raise SettingError(
+                    Sentence(
+                        Setting("input_shape", code=f"input_shape={shape}"),
+                        f" means {prod(shape)} numbers in a row, but the rows of X have {n_features}.",
+                    )
                 )
             return shape
         given = self._given_shape

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import SettingError
 from rhohat.common.randomness import RandomState, keyed_generator
 from rhohat.data import RowSource
 from rhohat.data.rows import DaskRows, FlatRows
@@ -333,8 +334,9 @@ def check_layers(layers: Sequence[BaseAutoencoder] | None) -> list[BaseAutoencod
     if layers is None:
         course: dict[str, Any] = {"n_components": 200, "sparsity": 0.1, "sparsity_weight": 3.0, "weight_decay": 3e-3}
         return [SparseAutoencoder(**course) for _ in range(2)]
-    if len(layers) == 0 or not all(isinstance(layer, BaseAutoencoder) for layer in layers):
-        raise ValueError(
+    is_list = isinstance(layers, Sequence) and not isinstance(layers, str)
+    if not is_list or len(layers) == 0 or not all(isinstance(layer, BaseAutoencoder) for layer in layers):
+        raise SettingError(
             f"layers must be a sequence of autoencoders, such as [SparseAutoencoder(n_components=200)]; got {layers!r}."
         )
     return list(layers)

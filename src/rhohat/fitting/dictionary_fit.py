@@ -12,6 +12,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.blocks import in_memory
+from rhohat.common.exceptions import SettingError
 from rhohat.common.words import Sentence, Setting, counted
 from rhohat.dictionaries.rows import MOST_SAMPLED, BatchSource, ShuffledBatches
 from rhohat.dictionaries.run import Record, train
@@ -287,7 +288,7 @@ def plan_dictionary_memory(
     if limit is not None and plan.total > limit:
         fixed = plan.total - min(window, plan.total)
         enough = int(1.5 * fixed) + 2**22 if window else plan.total
-        raise ValueError(
+        raise SettingError(
             Sentence(
                 *(Setting("memory_limit", show_bytes(limit), f"memory_limit={show_bytes(limit)}"), " is too low: "),
                 *(f"{show_bytes(enough)} would be enough. Raise ", Setting("memory_limit")),

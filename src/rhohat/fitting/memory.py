@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data import RowSource
 from rhohat.layers import DropoutLayer
@@ -61,7 +62,8 @@ def as_bytes(limit: int | str, name: str = "memory_limit") -> int:
         return int(limit)
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", limit) if isinstance(limit, str) else None
     if found is None or found[2] not in _UNITS or float(found[1]) == 0:
-        raise ValueError(f"{name} must be a number of bytes, or a string such as '512 MB' or '2 GiB'; got {limit!r}.")
+        rule = f" must be a number of bytes, or a string such as '512 MB' or '2 GiB'; got {limit!r}."
+        raise SettingError(Sentence(Setting(name), rule))
     return int(float(found[1]) * _UNITS[found[2]])
 
 
@@ -158,7 +160,7 @@ def plan_memory(
         while _plan(problem, solver, n_workers, enough, checkpoints, fraction_held_out).total > enough:
             enough = int(1.05 * enough) + 1
         found = "; ".join(f"{name}: {show_bytes(size)}" for name, size in plan.parts if size)
-        raise ValueError(
+        raise SettingError(
             Sentence(
                 Setting("memory_limit", show_bytes(limit), f"memory_limit={show_bytes(limit)}"),
                 f" is too low: {show_bytes(enough)} would be enough ({found}). Raise ",

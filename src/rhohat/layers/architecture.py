@@ -13,6 +13,7 @@ from math import prod
 from numbers import Integral
 from typing import Any
 
+from rhohat.common.exceptions import SettingError
 from rhohat.layers import convolution, dense, pooling
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.base import Layer
@@ -333,14 +334,14 @@ def build_layers(
         if isinstance(description, Integral) and not isinstance(description, bool):
             description = Dense(int(description))
         if not isinstance(description, LayerDescription):
-            raise ValueError(
+            raise SettingError(
                 "layers must be a sequence of layers, such as Convolution(20, 5), MaxPooling(2) and Dense(500), or of"
                 f" numbers of units; item {index} is {description!r}."
             )
         try:
             built, shape = description.build(shape, activation)
         except ValueError as error:
-            raise ValueError(
+            raise SettingError(
                 f"layer {index} cannot be {description!r}, as its input has the shape {shape}: {error}"
             ) from None
         layers += built
@@ -366,7 +367,7 @@ def as_input_shape(shape: Any) -> Shape:
     """Return the shape of a row as a tuple, or raise ValueError."""
     sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
     if not 1 <= len(sizes) <= 3 or not all(is_count(size) for size in sizes):
-        raise ValueError(
+        raise SettingError(
             "input_shape must be (height, width, channels) for images, (steps, channels) for sequences, or"
             f" (n_features,), all at least 1; got {shape!r}."
         )

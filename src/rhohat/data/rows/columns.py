@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.words import Sentence, Setting
 from rhohat.data.tables.cells import TextFormat
 from rhohat.data.tables.coding import Kind
@@ -92,7 +93,7 @@ class Columns:
         left_out = set(choose_columns(self.dropped, names, n_columns, source)) if self.dropped else set()
         kept = [number for number in chosen if number not in left_out]
         if not kept:
-            raise ValueError(
+            raise SettingError(
                 Sentence(f"no column of {source} is left to be read; name fewer columns in ", Setting("drop"), ".")
             )
         return kept
@@ -281,9 +282,9 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
         if isinstance(column, str):
             found = places.get(column)
             if not found:
-                raise ValueError(_unknown_name(column, names, source))
+                raise SettingError(_unknown_name(column, names, source))
             if len(found) > 1 and times[column] != len(found):
-                raise ValueError(
+                raise SettingError(
                     f"{source} has {len(found)} columns named {column!r}; choose among them by number, such as"
                     f" {found[0]}, or give them different names."
                 )
@@ -291,9 +292,9 @@ def choose_columns(columns: Iterable[str | int], names: Sequence[str] | None, n_
         elif isinstance(column, Integral) and -n_columns <= column < n_columns:
             numbers.append(int(column) % n_columns)
         else:
-            raise ValueError(f"{source} has the columns 0 to {n_columns - 1}; there is no column {column!r}.")
+            raise SettingError(f"{source} has the columns 0 to {n_columns - 1}; there is no column {column!r}.")
     if not numbers:
-        raise ValueError(Sentence(Setting("columns"), f" must name at least one column of {source}."))
+        raise SettingError(Sentence(Setting("columns"), f" must name at least one column of {source}."))
     return numbers
 
 

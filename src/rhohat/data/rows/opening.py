@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.words import Sentence, Setting
 from rhohat.data.rows.base import RowSource
 from rhohat.data.rows.columns import Columns, ColumnSelection, TargetsOfAFit
@@ -237,7 +238,7 @@ def open_table(
 def _as_targets(target: str | int | Sequence[str | int]) -> TargetsOfAFit:
     said = (target,) if isinstance(target, str | int) else tuple(target)
     if not said:
-        raise ValueError(Sentence(Setting("target"), " must name at least one column; got none."))
+        raise SettingError(Sentence(Setting("target"), " must name at least one column; got none."))
     return TargetsOfAFit(said)
 
 

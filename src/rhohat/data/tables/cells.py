@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.words import Sentence, Setting
 
 __all__ = [
@@ -111,15 +112,15 @@ class TextFormat:
 
     def __post_init__(self) -> None:
         if self.header not in (True, False, None):
-            raise ValueError(f"header must be True, False or None; got {self.header!r}.")
+            raise SettingError(Sentence(Setting("header"), f" must be True, False or None; got {self.header!r}."))
         said = {"separator": self.separator, "decimal": self.decimal, "thousands": self.thousands}
         for what, sign in said.items():
             if sign is not None and not (isinstance(sign, str) and len(sign) == 1 and sign not in '"\r\n0123456789'):
                 rule = f" must be a single character that is neither a digit nor a double quote; got {sign!r}."
-                raise ValueError(Sentence(Setting(what), rule))
+                raise SettingError(Sentence(Setting(what), rule))
         signs = [sign for sign in said.values() if sign is not None]
         if len(set(signs)) < len(signs):
-            raise ValueError(
+            raise SettingError(
                 Sentence(
                     *(Setting("separator"), ", ", Setting("decimal"), " and ", Setting("thousands")),
                     f" must differ from one another; got {self.separator!r}, {self.decimal!r} and {self.thousands!r}.",
@@ -130,7 +131,7 @@ class TextFormat:
                 "".encode(self.encoding)
             except LookupError:
                 rule = f" must be the name of an encoding that Python knows, such as 'latin-1'; got {self.encoding!r}."
-                raise ValueError(Sentence(Setting("encoding"), rule)) from None
+                raise SettingError(Sentence(Setting("encoding"), rule)) from None
 
     def changed(self, said: Mapping[str, Any]) -> TextFormat:
         """Return the format with some fields replaced; a sign that would get two meanings keeps its new meaning.

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
 from rhohat.common.arrays import FloatArray, excess_exponent
+from rhohat.common.exceptions import SettingError
 from rhohat.inspection.metrics.densities import DensityHistogram
 from rhohat.inspection.metrics.rows import as_codes, check_finite, check_seen
 from rhohat.layers.activations import Activation
@@ -61,7 +62,7 @@ class ActivationStatistics:
     def __init__(self, threshold: float = 0.0) -> None:
         self.threshold = float(threshold)
         if not math.isfinite(self.threshold):
-            raise ValueError(f"threshold must be a finite number; got {threshold!r}.")
+            raise SettingError(f"threshold must be a finite number; got {threshold!r}.")
         self.n_samples = 0
         #: The sums are stored divided by 2 to the power of this exponent, so that they do not overflow.
         self._exponent = 0
