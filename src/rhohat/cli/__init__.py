@@ -4,6 +4,7 @@ from rhohat.cli.app import app
 from rhohat.cli.demo import demo
 from rhohat.cli.describing import info
 from rhohat.cli.gradients import check_gradient
+from rhohat.cli.harvesting import harvest
 from rhohat.cli.looking import evaluate, plot
 from rhohat.cli.matching import match
 from rhohat.cli.patches import patches
@@ -18,6 +19,7 @@ __all__ = [
     "demo",
     "encode",
     "evaluate",
+    "harvest",
     "info",
     "match",
     "patches",

@@ -51,7 +51,7 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 #: Names of the commands by the titles of their panels, in the order in which a user typically needs them.
 _COMMANDS = {
-    "Learn": ("demo", "patches", "train"),
+    "Learn": ("demo", "patches", "harvest", "train"),
     "Use a model": ("encode", "reconstruct", "predict", "score"),
     "Look at a model": ("report", "evaluate", "plot", "match", "info"),
     "Check the mathematics": ("check-gradient",),

@@ -27,6 +27,7 @@ _OPTIONS = {
     "sparsity_weight": "--beta",
     "random_state": "--seed",
     "n_jobs": "--jobs",
+    "n_rows": "--rows",
 }
 
 #: Parameters that messages mention and that can only be set with --set, as they have no option of their own.

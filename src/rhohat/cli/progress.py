@@ -6,10 +6,11 @@ import sys
 import time
 from typing import Any
 
+from rhohat.modules.harvest_run import HarvestState
 from rhohat.solvers import IterationState
 from rhohat.solvers.pass_progress import PassProgress
 
-__all__ = ["FitProgress"]
+__all__ = ["FitProgress", "HarvestProgress"]
 
 _SECONDS = 10.0  # from one line to the next, where standard error is no terminal
 
@@ -97,6 +98,65 @@ class FitProgress:
             return ""
         seconds = (time.monotonic() - start) / (done - first) * max(0, total - done)
         return f"  at most {_duration(seconds)} left"
+
+
+class HarvestProgress:
+    """A live line that shows the rows of a harvest, how many come in a second, a bar and the time left.
+
+    Where standard error is no terminal, such as in a log, a line is printed every ten seconds instead.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._live = _live_display() if sys.stderr.isatty() and not quiet else None
+        self._prints = not quiet and self._live is None
+        self._start = self._printed = time.monotonic()
+        self._first: tuple[int, float] | None = None
+        self._last = (0, self._start)
+
+    def __enter__(self) -> HarvestProgress:
+        if self._live is not None:
+            self._task = self._live.add_task("", total=None)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def announce(self, step: str) -> None:
+        """Show the description of the step that is about to begin."""
+        if self._live is not None:
+            self._live.reset(self._task, total=None, description=step)
+
+    def __call__(self, state: HarvestState) -> None:
+        """Show how far a harvest is."""
+        now = time.monotonic()
+        if self._first is None:  # the time before it went into loading the model and into texts that were done before
+            self._first = (state.n_rows, now)
+        self._last = (state.n_rows, now)
+        description = f"{state.n_rows:,} of {state.n_wanted:,} rows"
+        if self._live is not None:
+            self._live.update(
+                self._task,
+                total=state.n_wanted,
+                completed=state.n_rows,
+                description=f"{description}{self.speed}",
+            )
+        elif self._prints and now - self._printed >= _SECONDS:
+            self._printed = now
+            left = f"  about {_duration((state.n_wanted - state.n_rows) / self._per_second)} left" if self.speed else ""
+            print(f"{now - self._start:.0f} s  {description}{self.speed}{left}", file=sys.stderr, flush=True)
+
+    @property
+    def speed(self) -> str:
+        """Rows in a second, in words that follow a sentence; "" if that is not known yet."""
+        return f", {self._per_second:,.0f} rows/s" if self._per_second > 0 else ""
+
+    @property
+    def _per_second(self) -> float:
+        n_rows, now = self._last
+        n_first, start = self._first or self._last
+        return (n_rows - n_first) / (now - start) if now > start else 0.0
 
 
 def _duration(seconds: float) -> str:

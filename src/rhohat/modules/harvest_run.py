@@ -93,8 +93,10 @@ class HarvestRun:
             first = next(windows, None)
             if first is None:
                 raise ValueError("the texts hold no words: they are empty, or could not be read.")
-            width = sum(self._rows.widths(first).values())
+            widths = self._rows.widths(first)
+            width = sum(widths.values())
             self._check_room(width)
+            writer.begin(widths)
             windows = chain([first], windows)
             writer.skip(windows)
             try:

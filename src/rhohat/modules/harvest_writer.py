@@ -118,8 +118,10 @@ class HarvestWriter:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file; name a folder for the harvest.")
         if is_harvest(folder):
-            self._content = read_harvest_record(folder).content
-            _check_same(folder, self._content.get("settings"), settings)
+            record = read_harvest_record(folder)
+            if record.shards:  # one without rows is begun anew, perhaps with other settings
+                _check_same(folder, record.content.get("settings"), settings)
+                self._content = record.content
         elif folder.is_dir() and any(path.name != _UNFINISHED for path in folder.iterdir()):
             raise ValueError(f"{folder} holds something else than a harvest; name another folder.")
 
@@ -164,6 +166,20 @@ class HarvestWriter:
     def medians(self, medians: dict[str, float]) -> None:
         self._content["medians"] = medians
 
+    def begin(self, widths: dict[str, int]) -> None:
+        """Write the record of a new harvest, before any other file; do nothing if there is one.
+
+        Parameters
+        ----------
+        widths : dict of str to int
+            Number of columns of the rows of each layer.
+        """
+        if not self._content["layers"]:
+            layers = [
+                {"name": name, "folder": folder_of_layer(name), "n_features": width} for name, width in widths.items()
+            ]
+            self._commit({**self._content, "layers": layers})
+
     def skip(self, windows: Iterator[Window]) -> None:
         """Take the windows that are in the harvest already from an iterator of all.
 
@@ -205,10 +221,6 @@ class HarvestWriter:
         if lines:
             self._write_files(held, lines)
             n_rows = sum(len(one.positions) for one in held)
-            content["layers"] = [
-                {"name": name, "folder": folder_of_layer(name), "n_features": rows.shape[1]}
-                for name, rows in held[0].rows.items()
-            ]
             content["shards"] = [*content["shards"], {"n_rows": n_rows, "n_texts": len(lines)}]
             content["n_rows"], content["n_texts"] = content["n_rows"] + n_rows, content["n_texts"] + len(lines)
         fits = len(held) == len(self._held)
@@ -269,8 +281,7 @@ class HarvestWriter:
 
     def _commit(self, content: dict[str, Any]) -> None:
         """Write the record, which makes it the state of the harvest."""
-        if content["layers"]:
-            self._write(self.folder / RECORD, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        self._write(self.folder / RECORD, json.dumps(content, indent=1).encode())
         self._content = content
 
     def _write(self, path: Path, content: bytes) -> None:

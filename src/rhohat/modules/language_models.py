@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import warnings
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rhohat.common.extras import import_extra
+from rhohat.common.words import counted
 from rhohat.modules.layers import evaluating, first_tensor, run
 from rhohat.modules.windows import batch_of, windows_of
 
@@ -22,6 +24,7 @@ _PRECISIONS = ("float32", "float16", "bfloat16")
 _EXAMPLE = "The quick brown fox jumps over the lazy dog."
 _NUMBERS_IN_DIGEST = 256  # of each tensor, for `fingerprint`
 _UNLIMITED = 10**9  # tokenizers without a limit have a larger one than this
+_MOST_NAMED = 5  # arrays of weights that a warning names
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
 
 
@@ -113,6 +116,11 @@ def load_language_model(name: str | PathLike[str], *, precision: str = "float32"
         If there is no such model, or it cannot be loaded.
     MissingExtraError
         If Transformers is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If the files lack some of the weights, so that these are random.
     """
     if precision not in _PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}.")
@@ -129,12 +137,25 @@ def load_language_model(name: str | PathLike[str], *, precision: str = "float32"
         is_causal = any(one.endswith(_CAUSAL) for one in getattr(config, "architectures", None) or ())
         kind = transformers.AutoModelForCausalLM if is_causal else transformers.AutoModel
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, local_files_only=is_folder)
-        module = kind.from_pretrained(where, local_files_only=is_folder, dtype=getattr(torch, precision))
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        module, found = kind.from_pretrained(
+            where, local_files_only=is_folder, dtype=getattr(torch, precision), output_loading_info=True
+        )
+    except Exception as error:  # reading damaged files may raise any exception
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"the language model {where} cannot be loaded: {problem}") from error
+    _warn_of_missing(where, sorted(found["missing_keys"]))
     module = module.eval() if device is None else module.eval().to(device)
-    return LanguageModel(module, tokenizer, Path(where).resolve().name if is_folder else where)
+    return LanguageModel(module, tokenizer, "/".join(Path(where).resolve().parts[-2:]) if is_folder else where)
+
+
+def _warn_of_missing(where: str, names: list[str]) -> None:
+    if names:
+        some = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+        warnings.warn(
+            f"the files of {where} lack {counted(len(names), 'array')} of weights ({some}), which are random: do not"
+            " harvest layers that these belong to.",
+            stacklevel=3,
+        )
 
 
 def layers_of(model: LanguageModel) -> list[LayerShape]:

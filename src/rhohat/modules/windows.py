@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rhohat.common.extras import import_extra
+from rhohat.common.words import Sentence, Setting
 from rhohat.modules.texts import NamedText
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ def check_context(tokenizer: Any, context: int, longest: int | None) -> None:
         )
     least = tokenizer.num_special_tokens_to_add() + 1
     if context < least:
-        raise ValueError(f"context must be at least {least}, with room for the tokens that are added; got {context}.")
+        rule = f" must be at least {least}, with room for the tokens that are added; got {context}."
+        raise ValueError(Sentence(Setting("context"), rule))
     if longest is not None and context > longest:
-        raise ValueError(f"context must be at most {longest}, the longest text that the model can see; got {context}.")
+        rule = f" must be at most {longest}, the longest text that the model can see; got {context}."
+        raise ValueError(Sentence(Setting("context"), rule))
 
 
 def windows_of(texts: Iterable[NamedText], tokenizer: Any, context: int) -> Iterator[Window]:
