@@ -42,9 +42,10 @@ def _of_output(help_text: str, *names: str, **settings: Any) -> Any:
     rhohat harvest models/minilm --list
     # Write a million rows of a layer, on the texts of a folder.
     rhohat harvest models/minilm texts -o rows --layer encoder.layer.3
-    # Two layers, on a column of a table; at most 20 GB; without tokens of unusual norm.
-    rhohat harvest models/gpt2 web.parquet -o rows --column text --layer transformer.h.4 --layer transformer.h.8 \
---rows 5000000 --max-bytes 20GB --outliers 10
+    # The texts of a table, without tokens that have activations of unusual norm.
+    rhohat harvest gpt2 web.jsonl -o rows --layer transformer.h.4 --outliers 10
+    # At most 20 GB.
+    rhohat harvest gpt2 texts -o rows --layer transformer.h.4 --max-bytes 20GB
     """
 )
 def harvest(
