@@ -92,3 +92,87 @@ def _codes_of_saelens(config, w, pi):
     if "jumprelu" in architecture:
         return relu(a) * (a > w["threshold"])
     return relu(a)
+
+
+def dictionary_learning(folder, x, state, kind, factor=1.0):
+    """Return what dictionary_learning makes of rows: see `encode` and `decode` of each class.
+
+    `state` has the tensors as arrays; `factor` is what `scale_biases` is called with at the end of a training.
+    """
+    w = {name: np.asarray(one, np.float64) for name, one in state.items()}
+    for name in ("bias", "encoder.bias", "decoder_bias", "mag_bias", "gate_bias", "b_dec", "b_enc", "decoder.bias"):
+        if name in w:
+            w[name] = factor * w[name]
+    if "threshold" in w:
+        w["threshold"] = np.where(w["threshold"] >= 0, factor * w["threshold"], w["threshold"])
+    if kind == "AutoEncoder":
+        codes = relu((x - w["bias"]) @ w["encoder.weight"].T + w["encoder.bias"])
+        return codes, codes @ w["decoder.weight"].T + w["bias"]
+    if kind == "AutoEncoderNew":
+        codes = relu(x @ w["encoder.weight"].T + w["encoder.bias"])
+        return codes, codes @ w["decoder.weight"].T + w["decoder.bias"]
+    if kind == "GatedAutoEncoder":
+        pi = (x - w["decoder_bias"]) @ w["encoder.weight"].T
+        codes = (pi + w["gate_bias"] > 0) * relu(np.exp(w["r_mag"]) * pi + w["mag_bias"])
+        return codes, codes @ w["decoder.weight"].T + w["decoder_bias"]
+    if kind == "JumpReluAutoEncoder":
+        a = x @ w["W_enc"] + w["b_enc"]
+        codes = relu(a * (a > w["threshold"]))
+        return codes, codes @ w["W_dec"] + w["b_dec"]
+    if kind == "MatryoshkaBatchTopKSAE":
+        a = relu((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"])
+        codes = a * (a > w["threshold"])
+        return codes, codes @ w["W_dec"] + w["b_dec"]
+    a = (x - w["b_dec"]) @ w["encoder.weight"].T + w["encoder.bias"]
+    codes = largest(relu(a), int(w["k"])) if kind == "AutoEncoderTopK" else relu(a) * (relu(a) > w["threshold"])
+    return codes, codes @ w["decoder.weight"].T + w["b_dec"]
+
+
+def sparsify(folder, x):
+    """Return what sparsify makes of rows: see `SparseCoder.encode` and `forward`."""
+    config = json.loads((folder / "cfg.json").read_text())
+    w = tensors_of(folder / "sae.safetensors")
+    inputs = x if config["transcode"] else x - w["b_dec"]
+    codes = largest(relu(inputs @ w["encoder.weight"].T + w["encoder.bias"]), config["k"])
+    made = codes @ w["W_dec"] + w["b_dec"]
+    return codes, made + x @ w["W_skip"].T if config["skip_connection"] else made
+
+
+def openai(x, state):
+    """Return what OpenAI's sparse_autoencoder makes of rows: TopK implies that rows are normalised."""
+    activation, arguments = state["activation"], state.get("activation_state_dict")
+    w = {
+        name: np.asarray(one, np.float64)
+        for name, one in state.items()
+        if "." in name or "bias" in name
+        if not name.startswith("activation")
+    }
+    mean, deviation = 0.0, 1.0
+    if activation == "TopK":
+        x, mean, deviation = normalised(x)
+    a = (x - w["pre_bias"]) @ w["encoder.weight"].T + w["latent_bias"]
+    codes = largest(a, arguments["k"]) if activation == "TopK" else relu(a)
+    decoder = w["decoder.weight"] if "decoder.weight" in w else w["encoder.weight"].T
+    return codes, (codes @ decoder.T + w["pre_bias"]) * deviation + mean
+
+
+def gemma_scope(w, x):
+    """Return what JumpReLU with the weights of Gemma Scope makes of rows, which no bias is subtracted from."""
+    a = x @ w["w_enc"] + w["b_enc"]
+    codes = relu(a) * (a > w["threshold"])
+    made = codes @ w["w_dec"] + w["b_dec"]
+    return codes, made + x @ w["affine_skip_connection"] if "affine_skip_connection" in w else made
+
+
+def llama_scope(folder, x):
+    """Return what the owners of Llama Scope make of rows: biases and weights are brought to activations as they are."""
+    config = json.loads((folder / "hyperparams.json").read_text())
+    w = tensors_of(folder / "checkpoints" / "final.safetensors")
+    norms = config["dataset_average_activation_norm"]
+    of_input, of_output = (np.sqrt(config["d_model"]) / norms[side] for side in ("in", "out"))
+    bias = w["encoder.bias"] / of_input
+    decoder = w["decoder.weight"].T * of_input / of_output
+    a = x @ w["encoder.weight"].T + bias
+    lengths = np.linalg.norm(decoder, axis=1)  # the decoder has rows of norm 1 in the end
+    codes = a * lengths * (a * lengths > config["jump_relu_threshold"])
+    return codes, codes @ (decoder / lengths[:, np.newaxis]) + w["decoder.bias"] / of_output

@@ -16,11 +16,15 @@ _HOW = {"max_iter": 3, "random_state": 0}
 UNFITTED = {
     "l1": rhohat.L1Autoencoder(24, sparsity_weight=0.3, **_HOW),
     "topk": rhohat.TopKAutoencoder(24, k=3, **_HOW),
+    "l1 not centered": rhohat.L1Autoencoder(24, sparsity_weight=0.3, center=False, **_HOW),
     "topk not centered": rhohat.TopKAutoencoder(24, k=3, center=False, **_HOW),
     "batch topk": rhohat.BatchTopKAutoencoder(24, k=2.5, **_HOW),
     "matryoshka": rhohat.MatryoshkaAutoencoder(24, k=2.5, prefixes=[6, 24], **_HOW),
+    "batch topk of 3": rhohat.BatchTopKAutoencoder(24, k=3, **_HOW),
+    "matryoshka of 3": rhohat.MatryoshkaAutoencoder(24, k=3, prefixes=[6, 24], **_HOW),
     "jumprelu": rhohat.JumpReLUAutoencoder(24, target_l0=5.0, bandwidth=0.25, **_HOW),
     "gated": rhohat.GatedAutoencoder(24, sparsity_weight=0.3, **_HOW),
+    "gated not centered": rhohat.GatedAutoencoder(24, sparsity_weight=0.3, center=False, **_HOW),
     "layer norm": rhohat.TopKAutoencoder(24, k=3, normalize="layer_norm", **_HOW),
     "transcoder": rhohat.Transcoder(rhohat.L1Autoencoder(24, **_HOW)),
     "transcoder of batches": rhohat.Transcoder(rhohat.BatchTopKAutoencoder(24, k=3, **_HOW)),
@@ -42,24 +46,44 @@ def trained():
 SUPPORTED = {
     "saelens": [name for name in UNFITTED if name != "transcoder of largest"],
     "safetensors": list(UNFITTED),
+    "sparsify": ["topk", "transcoder of largest"],
+    "dictionary_learning": ["l1 not centered", "topk", "batch topk of 3", "matryoshka of 3", "gated"],
 }
-CASES = [(format, name) for format, names in SUPPORTED.items() for name in names]
+CASES = [(library, name) for library, names in SUPPORTED.items() for name in names]
 
 
 def dictionary_of(model):
     return model.dictionary_ if isinstance(model, rhohat.Transcoder) else model
 
 
-@pytest.mark.parametrize(("format", "name"), CASES)
-def test_an_export_is_loaded_with_the_same_bits(format, name, trained, tmp_path):
+@pytest.mark.parametrize(("library", "name"), CASES)
+def test_an_export_is_loaded_with_the_same_bits(library, name, trained, tmp_path):
     model = trained[name]
-    rhohat.export(model, tmp_path / "exported", format=format)
+    rhohat.export(model, tmp_path / "exported", format=library)
     loaded = rhohat.load(tmp_path / "exported")
     assert type(loaded) is type(model)
     assert type(dictionary_of(loaded)) is type(dictionary_of(model))
     for here, there in zip(made_by(model, ROWS), made_by(loaded, ROWS), strict=True):
         assert here.dtype == there.dtype
         np.testing.assert_array_equal(here, there)
+
+
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [
+        ("sparsify", "topk not centered"),
+        ("dictionary_learning", "l1"),
+        ("dictionary_learning", "topk not centered"),
+        ("dictionary_learning", "jumprelu"),
+        ("dictionary_learning", "gated not centered"),
+    ],
+)
+def test_a_bias_that_a_format_treats_in_its_own_way_is_folded(library, name, trained, tmp_path):
+    rhohat.export(trained[name], tmp_path, format=library)
+    loaded = rhohat.load(tmp_path)
+    assert loaded.center != trained[name].center
+    for here, there in zip(made_by(trained[name], ROWS), made_by(loaded, ROWS), strict=True):
+        np.testing.assert_allclose(there, here, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["l1", "topk", "batch topk", "matryoshka", "jumprelu", "gated", "layer norm"])
@@ -118,9 +142,14 @@ def test_where_a_dictionary_comes_from_is_exported(trained, tmp_path):
 @pytest.mark.parametrize(
     ("name", "arguments", "error", "problem"),
     [
-        ("topk", {"format": "onnx"}, ValueError, "format must be .*'safetensors'.*; got 'onnx'"),
-        ("topk", {"format": "saelens", "dtype": "int8"}, ValueError, "dtype must be 'float64'.*; got 'int8'"),
-        ("transcoder of largest", {"format": "saelens"}, ModelFileError, "SAELens has no transcoder with codes of"),
+        ("topk", {"format": "onnx"}, ValueError, r"format must be .*'safetensors'; got 'onnx'"),
+        ("topk", {"format": "saelens", "dtype": "int8"}, ValueError, r"dtype must be 'float64'.*; got 'int8'"),
+        ("transcoder of largest", {"format": "saelens"}, ModelFileError, "SAELens has no transcoder"),
+        ("l1", {"format": "sparsify"}, ModelFileError, "sparsify has only dictionaries of the k largest latents"),
+        ("layer norm", {"format": "sparsify"}, ModelFileError, "sparsify has no dictionaries that normalise each row"),
+        ("transcoder", {"format": "dictionary_learning"}, ModelFileError, "dictionary_learning has no transcoders"),
+        ("layer norm", {"format": "dictionary_learning"}, ModelFileError, "normalise each row by itself"),
+        ("batch topk", {"format": "dictionary_learning"}, ModelFileError, "k must be a whole number"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_before_a_file_is_written(
@@ -133,7 +162,7 @@ def test_what_a_format_cannot_hold_is_refused_before_a_file_is_written(
 
 def test_only_dictionaries_are_exported(trained, tmp_path):
     network = rhohat.SparseAutoencoder(n_components=2, max_iter=1, random_state=0)
-    with pytest.raises(ModelFileError, match="only dictionaries.*got SparseAutoencoder"):
+    with pytest.raises(ModelFileError, match=r"only dictionaries.*got SparseAutoencoder"):
         rhohat.export(network, tmp_path, format="saelens")
     pipeline = make_pipeline(rhohat.ActivationScaler(), trained["topk"])
     with pytest.raises(ModelFileError, match="a pipeline cannot be exported"):
@@ -146,7 +175,7 @@ def test_a_weight_that_is_too_large_for_the_precision_is_refused(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         model = rhohat.L1Autoencoder(24, **_HOW).fit(1e6 * ROWS)
-    with pytest.raises(ValueError, match="has numbers that are too large for float16; use dtype='float32'"):
+    with pytest.raises(ValueError, match=r"has numbers that are too large for float16; use dtype='float32'"):
         rhohat.export(model, tmp_path / "new", format="saelens", dtype="float16")
     assert not (tmp_path / "new").exists()
 

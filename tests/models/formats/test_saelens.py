@@ -129,7 +129,7 @@ def test_settings_without_a_translation_are_refused_by_name(settings, problem, c
     ("tensors", "problem"),
     [
         ({"W_more": np.ones(3, np.float32)}, "tensors that rhohat does not know.*'W_more'"),
-        ({"b_enc": None}, "lacks the tensor 'b_enc'; it has W_dec, W_enc, b_dec"),
+        ({"b_enc": None}, "lacks the tensor 'b_enc'; it has 'W_dec', 'W_enc', 'b_dec'"),
         ({"b_dec": np.ones(5, np.float32)}, r"the decoder bias has the shape \(5,\), but must have \(6,\)"),
         ({"b_enc": np.full(12, np.nan, np.float32)}, "numbers that are not finite"),
         ({"scaling_factor": np.full(12, 2, np.float32)}, "the setting says that they are not used"),

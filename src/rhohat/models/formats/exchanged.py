@@ -116,6 +116,8 @@ class ExchangedDictionary:
                     f"the {name.replace('_', ' ')} has the shape {array.shape}, but must have {shape}, since the"
                     f" encoder maps {n_features} features to {n_latents} latents."
                 )
+        if self.transcodes and self.centered:
+            raise ModelFileError("a transcoder cannot subtract the bias of its decoder from the rows that it encodes.")
         if not self.transcodes and n_outputs != n_features:
             raise ModelFileError(
                 f"the decoder has {n_outputs} outputs, but an autoencoder of {n_features} features must have as many."
@@ -177,8 +179,6 @@ class ExchangedDictionary:
         """
         if centered == self.centered:
             return self
-        if self.transcodes:
-            raise ModelFileError("a transcoder cannot subtract the bias of its decoder from the rows that it encodes.")
         change = (self.decoder_bias.astype(np.float64) @ self.encoder) * (1 if centered else -1)
         magnitude = self.magnitude_bias
         if magnitude is not None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rhohat.models.formats.dictionary_learning_writing import write_dictionary_learning
 from rhohat.models.formats.exchanged import ExchangedDictionary
 from rhohat.models.formats.plain import write_plain
 from rhohat.models.formats.precision import PRECISIONS
 from rhohat.models.formats.saelens_writing import write_saelens
+from rhohat.models.formats.sparsify import write_sparsify
 from rhohat.models.formats.taking import of_estimator
 
 __all__ = ["FORMATS", "export"]
@@ -18,6 +20,8 @@ __all__ = ["FORMATS", "export"]
 #: What writes each format that `export` knows.
 FORMATS: dict[str, Callable[[ExchangedDictionary, Path, str], None]] = {
     "saelens": write_saelens,
+    "sparsify": write_sparsify,
+    "dictionary_learning": write_dictionary_learning,
     "safetensors": write_plain,
 }
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rhohat.common.exceptions import ModelFileError
 from rhohat.models.formats.exchanged import KINDS, ExchangedDictionary
+from rhohat.models.formats.safetensors_files import TensorFile, write_tensors
 from rhohat.models.formats.settings import Settings
-from rhohat.models.formats.tensors import TensorFile, write_tensors
 
 __all__ = ["FILE", "FORMAT", "read_plain", "write_plain"]
 

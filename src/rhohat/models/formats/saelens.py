@@ -12,8 +12,8 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import ModelFileError
 from rhohat.models.formats.exchanged import DEVIATIONS, ExchangedDictionary
 from rhohat.models.formats.saelens_settings import settings_of_any_version
+from rhohat.models.formats.safetensors_files import TensorFile
 from rhohat.models.formats.settings import Settings, read_settings
-from rhohat.models.formats.tensors import TensorFile
 
 __all__ = ["CONFIGURATION", "WEIGHTS", "read_saelens"]
 

@@ -14,7 +14,7 @@ from rhohat.common.exceptions import ModelFileError
 from rhohat.common.versions import version_of
 from rhohat.models.formats.exchanged import ExchangedDictionary
 from rhohat.models.formats.saelens import CONFIGURATION, WEIGHTS
-from rhohat.models.formats.tensors import write_tensors
+from rhohat.models.formats.safetensors_files import write_tensors
 from rhohat.models.formats.texts import write_text
 
 __all__ = ["write_saelens"]

@@ -90,6 +90,10 @@ class Settings:
         """Return the settings that have not been taken."""
         return {name: value for name, value in self._found.items() if name not in self._taken}
 
+    def everything(self) -> dict[str, Any]:
+        """Return all settings."""
+        return dict(self._found)
+
     def finish(self) -> None:
         """Raise ModelFileError if a setting that is not known is set to something."""
         for name, value in self.rest().items():
