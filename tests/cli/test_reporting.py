@@ -95,3 +95,37 @@ def test_texts_that_cannot_be_used_are_refused(content, said, invoke, harvest, t
     assert result.exit_code != 0
     assert said in result.output
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.fixture
+def second(harvest, tmp_path):
+    """A second dictionary of the same rows, in the file m2."""
+    solver = rhohat.Adam(batch_size=50, learning_rate=1e-2)
+    how = {"k": 2, "max_iter": 2, "random_state": 1, "solver": solver}
+    rhohat.save(rhohat.TopKAutoencoder(8, **how).fit(np.load(tmp_path / "rows.npy")), tmp_path / "m2")
+
+
+@pytest.mark.parametrize(
+    "command", [("report", "m", "h:/a", "--compare", "m2"), ("match", "m", "m2", "--data", "h:/a")]
+)
+def test_a_page_shows_two_dictionaries(command, run, second, tmp_path):
+    said = run(*command, *(("--report", "report.html") if command[0] == "match" else ()))
+    assert "wrote report.html: open it in a browser" in said
+    page = page_of(tmp_path)
+    expected = rhohat.report(rhohat.load("m"), str(tmp_path / "h:/a"), compare=rhohat.load("m2"))
+    assert record_of(page)["other"] == record_of(expected)["other"]
+    assert column_of(page, "partners").tolist() == column_of(expected, "partners").tolist()
+    assert record_of(page)["contexts"] == record_of(expected)["contexts"]
+
+
+def test_a_page_of_a_match_needs_rows_and_two_dictionaries(invoke, run, second, images, tmp_path):
+    result = invoke("match", "m", "m2", "--report", "report.html")
+    assert result.exit_code == 2
+    assert "--data" in result.output
+    result = invoke("match", "m", "m2", "--report", "m2.html", "--data", "no.npy")
+    assert result.exit_code == 1
+    np.save("six.npy", np.random.default_rng(0).random((30, 6)))
+    run("train", "six.npy", "-o", "network.safetensors", "--hidden", "3", "--max-iter", "5", "--quiet")
+    result = invoke("match", "m", "network.safetensors", "--report", "report.html", "--data", "rows.npy")
+    assert "compare must be a dictionary" in result.output
+    assert not (tmp_path / "report.html").exists()

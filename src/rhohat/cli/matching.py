@@ -10,17 +10,22 @@ import numpy as np
 import typer
 
 from rhohat.cli.app import Json, Quiet, Traceback, check_writable, command, print_json
-from rhohat.cli.declared import MODEL, OUTPUT
+from rhohat.cli.declared import DATA, MODEL, OUTPUT
 from rhohat.cli.files import DIGITS
+from rhohat.cli.reading import ReadingOptions, reads_rows
+from rhohat.cli.texts import Texts, read_texts
 from rhohat.common.arrays import FloatArray
 from rhohat.common.whole_files import replacing
 from rhohat.inspection.metrics import match_dictionaries
-from rhohat.inspection.metrics.matching import ALIKE
+from rhohat.inspection.metrics.matching import ALIKE, DictionaryMatch
+from rhohat.inspection.reporting import report
+from rhohat.inspection.reporting.dictionaries.contexts import texts_of_harvest
 from rhohat.models.model_file import load
 from rhohat.models.pipelines import estimator_of
 
 __all__ = ["match"]
 
+_AS_IT_COMES = ReadingOptions()
 _MOST_LINES = 20  # of the printed table
 _MOST_BY_CHANCE = 4096  # most directions of which random ones are matched, which takes seconds
 
@@ -33,9 +38,13 @@ _HELP = "A model file that train has written."
     rhohat match first.safetensors second.safetensors
     # Write all pairs.
     rhohat match first.safetensors second.safetensors -o pairs.csv
+    # Write a page that shows the latents of two dictionaries side by side, with the rows that activate them.
+    rhohat match a.safetensors b.safetensors --report page.html --data rows.npy
     """
 )
+@reads_rows
 def match(
+    ctx: typer.Context,
     first: Annotated[Path, typer.Argument(metavar="A", help=_HELP, show_default=False, rich_help_panel=MODEL)],
     second: Annotated[Path, typer.Argument(metavar="B", help=_HELP, show_default=False, rich_help_panel=MODEL)],
     output: Annotated[
@@ -50,6 +59,20 @@ def match(
             rich_help_panel=MODEL,
         ),
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="An .html file to which a page is written that shows the latents of two dictionaries side by side."
+            " It needs --data.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Rows for the page, on which both are measured.", rich_help_panel=DATA)
+    ] = None,
+    texts: Texts = None,
+    reading: ReadingOptions = _AS_IT_COMES,
     as_json: Json = False,
     quiet: Quiet = False,
     traceback: Traceback = False,
@@ -66,7 +89,12 @@ def match(
     """
     if output is not None:
         check_writable(output, first, second, endings=(".csv",))
-    models = [estimator_of(load(path)) for path in (first, second)]
+    loaded = [load(path) for path in (first, second)]
+    if page is not None:
+        if data is None:
+            raise typer.BadParameter("needs rows: pass --data as well.", param_hint="--report")
+        check_writable(page, first, second, data, *([] if texts is None else [texts]), endings=(".html", ".htm"))
+    models = [estimator_of(model) for model in loaded]
     A, B = map(_directions, models)
     if A.shape[1] != B.shape[1]:
         raise ValueError(
@@ -75,6 +103,8 @@ def match(
         )
     found = match_dictionaries(A, B, absolute=absolute)
     by_chance, alike_at_start = _mean_by_chance(A, B, absolute), _begin_alike(*models)
+    if page is not None and data is not None:
+        _write_page(ctx, loaded, page, data, texts, reading)
     nouns = [model.noun_of_code for model in models]
     order = np.argsort(-found.cosine, kind="stable")
     pairs = [(int(found.rows[one]), int(found.columns[one]), float(found.cosine[one])) for one in order]
@@ -93,19 +123,34 @@ def match(
         )
     elif not quiet:
         _print_table(pairs, nouns)
-        n_alike = int(np.count_nonzero(found.cosine > ALIKE))
-        chance = "" if by_chance is None else f", and {by_chance:.3f} for random directions"
-        typer.echo(
-            f"\n{n_alike} of {len(pairs)} pairs have a cosine above {ALIKE};"
-            f" the mean is {found.mean_cosine:.3f}{chance}"
-        )
-        if alike_at_start:
-            typer.echo(
-                "note: both models began at the same random directions, because they have the same seed and the same"
-                f" number of {nouns[0]}s, so that they are more alike than chance; train one with another --seed"
-            )
+        _print_summary(found, by_chance, nouns[0], alike_at_start=alike_at_start)
         if output is not None:
             typer.echo(f"wrote {output}: {len(pairs)} pairs")
+        if page is not None:
+            typer.echo(f"wrote {page}: open it in a browser")
+
+
+def _print_summary(found: DictionaryMatch, by_chance: float | None, noun: str, *, alike_at_start: bool) -> None:
+    n_alike = int(np.count_nonzero(found.cosine > ALIKE))
+    chance = "" if by_chance is None else f", and {by_chance:.3f} for random directions"
+    typer.echo(
+        f"\n{n_alike} of {len(found.rows)} pairs have a cosine above {ALIKE};"
+        f" the mean is {found.mean_cosine:.3f}{chance}"
+    )
+    if alike_at_start:
+        typer.echo(
+            "note: both models began at the same random directions, because they have the same seed and the same"
+            f" number of {noun}s, so that they are more alike than chance; train one with another --seed"
+        )
+
+
+def _write_page(
+    ctx: typer.Context, loaded: list[Any], page: Path, data: Path, texts: Path | None, reading: ReadingOptions
+) -> None:
+    """Write the page about the first model that shows the second one beside it."""
+    contexts = texts_of_harvest(loaded[0], data) if texts is None else read_texts(texts, reading.encoding)
+    with reading.open_for(ctx, loaded[0], data) as rows:
+        report(loaded[0], rows, page, compare=loaded[1], texts=contexts)
 
 
 def _directions(estimator: Any) -> FloatArray:

@@ -18,12 +18,12 @@ from rhohat.cli.app import (
     command,
     parse_image_shape,
 )
-from rhohat.cli.declared import DATA, OUTPUT
+from rhohat.cli.declared import DATA, MODEL, OUTPUT
 from rhohat.cli.files import read_lines
 from rhohat.cli.looking import ImageShape, Target, check_targets, note_without_targets, targets_for
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
-from rhohat.cli.texts import read_texts
+from rhohat.cli.texts import Texts, read_texts
 from rhohat.common.words import counted, message_of
 from rhohat.data import RowSource
 from rhohat.data.row_names import names_of_rows
@@ -105,16 +105,15 @@ def report(
             rich_help_panel=DATA,
         ),
     ] = None,
-    texts: Annotated[
+    texts: Texts = None,
+    compare: Annotated[
         Path | None,
         typer.Option(
-            "--texts",
-            metavar="FILE",
-            help="The texts that the rows come from, for the page about a dictionary: a text file with one text per"
-            " line, one for each row; a .jsonl file with a list of tokens per line, one token for each row; or the"
-            " folder of a harvest. If DATA is a harvest, its own texts by default.",
+            "--compare",
+            metavar="MODEL",
+            help="A second dictionary, whose latents are shown beside those of the first; both are measured on DATA.",
             show_default=False,
-            rich_help_panel=DATA,
+            rich_help_panel=MODEL,
         ),
     ] = None,
     reading: ReadingOptions = _AS_IT_COMES,
@@ -128,7 +127,7 @@ def report(
 
     --id is another name of --row-names.
     """
-    others = [path for path in (row_labels, texts) if path is not None]
+    others = [path for path in (row_labels, texts, compare) if path is not None]
     check_writable(output, model, data, *others, endings=(".html", ".htm"))
     if tabular and image_shape is not None:
         raise typer.BadParameter("cannot be combined with --image-shape.", param_hint="--tabular")
@@ -137,6 +136,7 @@ def report(
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
     loaded = load(model)
     check_targets(loaded, labels, target)
+    other = None if compare is None else load(compare)
     contexts = texts_of_harvest(loaded, data) if texts is None else read_texts(texts, reading.encoding)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
         y = targets_for(loaded, rows, labels, reading)
@@ -154,6 +154,7 @@ def report(
             gabor=gabor,
             row_names=_names_of_rows(data, rows, row_names, row_labels, reading),
             texts=contexts,
+            compare=other,
         )
     if not quiet:
         typer.echo(f"wrote {output}: open it in a browser")

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from rhohat.cli.declared import DATA
 from rhohat.cli.files import read_lines
 from rhohat.data.harvested import HarvestIndex
 from rhohat.data.rows.harvests import harvest_of
 
-__all__ = ["read_texts"]
+__all__ = ["Texts", "read_texts"]
+
+Texts = Annotated[
+    Path | None,
+    typer.Option(
+        "--texts",
+        metavar="FILE",
+        help="The texts that the rows come from, for the page about a dictionary: a text file with one text per line,"
+        " one for each row; a .jsonl file with a list of tokens per line, one token for each row; or the folder of a"
+        " harvest. If DATA is a harvest, its own texts by default.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 
 
 def read_texts(path: Path, encoding: str | None = None) -> Any:

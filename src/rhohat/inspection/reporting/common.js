@@ -164,16 +164,18 @@ const common = (() => {
    * Shows one unit at a time in a dialog. The address says which, so that it can be linked to and the back button
    * closes it.
    *
-   * `n` is the number of units, `visible()` returns those shown in their order, `fill(unit)` writes what is in the
-   * dialog, `reached(unit)` is told of a unit that is shown, and `closed()` puts the focus back.
+   * `sides` has the beginning of the addresses and the number of units, for each kind of units. `opening(side)` is told
+   * before a unit of this kind is shown, `visible()` returns those shown in their order, `fill(unit)` writes what is in
+   * the dialog, `reached(unit)` is told of a unit that is shown, and `closed()` puts the focus back.
    */
-  function dialogOf({ prefix, n, visible, fill, reached, closed }) {
+  function dialogOf({ sides, opening = () => {}, visible, fill, reached, closed }) {
     const dialog = byId("unit");
     const heading = byId("unit-heading");
     let opened = null;
 
-    function open(unit) {
-      opened = unit;
+    function open(unit, side) {
+      opened = { unit, side };
+      opening(side);
       const units = visible();
       const place = units.indexOf(unit);
       byId("previous").disabled = place <= 0;
@@ -185,20 +187,28 @@ const common = (() => {
       if (place >= 0) reached(unit);
     }
 
+    /** Returns the unit that the address asks for, and its kind; null if it asks for none. */
+    function asked() {
+      for (const [side, { prefix, n }] of sides.entries()) {
+        const number = location.hash.startsWith(`#${prefix}`) ? location.hash.slice(prefix.length + 1) : "";
+        if (/^\d+$/.test(number) && Number(number) < n) return { unit: Number(number), side };
+      }
+      return null;
+    }
+
     function follow() {
-      const found = location.hash.startsWith(`#${prefix}`) && /^\d+$/.exec(location.hash.slice(prefix.length + 1));
-      const unit = found ? Number(found[0]) : null;
-      if (unit !== null && unit < n) open(unit);
+      const found = asked();
+      if (found) open(found.unit, found.side);
       else if (dialog.open) dialog.close();
     }
 
     function move(step) {
       const units = visible();
-      const place = units.indexOf(opened);
+      const place = units.indexOf(opened.unit);
       const unit = units[place + step];
       if (unit === undefined || place < 0) return;
-      history.replaceState(null, "", `#${prefix}${unit}`);
-      open(unit);
+      history.replaceState(null, "", `#${sides[opened.side].prefix}${unit}`);
+      open(unit, opened.side);
     }
 
     byId("previous").addEventListener("click", () => move(-1));
@@ -214,7 +224,7 @@ const common = (() => {
       move(steps[event.key]);
     });
     dialog.addEventListener("close", () => {
-      if (location.hash.startsWith(`#${prefix}`)) history.replaceState(null, "", location.href.split("#")[0]);
+      if (sides.some(({ prefix }) => location.hash.startsWith(`#${prefix}`))) history.replaceState(null, "", location.href.split("#")[0]);
       closed();
     });
     addEventListener("hashchange", follow);

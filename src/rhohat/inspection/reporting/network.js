@@ -316,8 +316,7 @@
   }
 
   const dialog = dialogOf({
-    prefix: "unit-",
-    n: record.n,
+    sides: [{ prefix: "unit-", n: record.n }],
     visible,
     fill,
     reached: rove,

@@ -23,14 +23,7 @@ from rhohat.inspection.reporting.anomalies import find_anomalies
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.inspection.reporting.confusion import confusion_of
 from rhohat.inspection.reporting.content import Content
-from rhohat.inspection.reporting.dictionaries import (
-    DictionaryContent,
-    check_projection,
-    describe_latents,
-    measure_dictionary,
-    open_contexts,
-    texts_of_harvest,
-)
+from rhohat.inspection.reporting.dictionaries import AskedOfDictionary, DictionaryContent
 from rhohat.inspection.reporting.measuring import measure
 from rhohat.inspection.reporting.page_content import PageContent
 from rhohat.inspection.reporting.predicted import charts_of_predictions
@@ -59,6 +52,7 @@ def report(
     row_names: str | int | Sequence[str] | None = None,
     texts: Any = None,
     projection: str = "auto",
+    compare: Any = None,
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
@@ -120,6 +114,11 @@ def report(
     projection : {"auto", "pca", "umap"}, default="auto"
         How the map of a dictionary's directions is made: by their first two principal components, or by UMAP, which
         needs the package umap-learn. "auto": by UMAP if it is installed and there are 20 to 30,000 latents.
+    compare : fitted dictionary, or Pipeline that ends in one, default=None
+        A second dictionary, for rows of as many features, which is measured on the same data: the page then shows
+        which latents of the two are partners, side by side, and which have no counterpart. Up to 10,000 latents that
+        are alive are matched so that the sum of the cosines of all pairs is largest; of more, two latents are partners
+        if each is the most similar one to the other.
 
     Returns
     -------
@@ -159,10 +158,7 @@ def report(
     check_is_fitted(estimator)
     _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
     import_extra("jinja2", "app")  # raises an error before any work is done
-    if texts is not None and not estimator.has_sparse_codes:
-        raise ValueError("texts are shown on the page about a dictionary only; name the rows by row_names instead.")
-    check_projection(projection)
-    texts = texts_of_harvest(model, data) if texts is None else texts
+    asked = AskedOfDictionary(texts=texts, projection=projection, compare=compare).checked(model, data)
     make = _dictionary_content if estimator.has_sparse_codes else _network_content
     with _writing(path) as write:
         source = open_model_rows(model, data)
@@ -182,11 +178,7 @@ def report(
                 "remarks": remarks,
                 "anomalies": find_anomalies(model, source, labels),
             }
-            if estimator.has_sparse_codes:
-                of_page["projection"] = projection
-            if texts is not None:
-                of_page["contexts"] = open_contexts(texts, source)
-            page = render(make(of_page, source, y, threshold=threshold, max_rows=max_rows, gabor=gabor))
+            page = render(make(of_page, source, y, asked, threshold=threshold, max_rows=max_rows, gabor=gabor))
         finally:
             if source is not data:
                 source.close()
@@ -219,6 +211,7 @@ def _network_content(
     of_page: dict[str, Any],
     source: Any,
     y: ArrayLike | None,
+    asked: AskedOfDictionary,
     *,
     threshold: float | None,
     max_rows: int | None,
@@ -251,22 +244,16 @@ def _dictionary_content(
     of_page: dict[str, Any],
     source: Any,
     y: ArrayLike | None,
+    asked: AskedOfDictionary,
     *,
     threshold: float | None,
     max_rows: int | None,
     gabor: bool | None,
 ) -> PageContent:
     """Return the content of the page about a dictionary, which has no targets and no Gabor fits."""
-    dictionary = estimator_of(of_page["model"])
-    measured = measure_dictionary(
-        dictionary,
-        of_page["source"],
-        threshold=threshold or 0.0,
-        max_rows=max_rows,
-        contexts=of_page.pop("contexts", None),
-    )
-    latents = describe_latents(dictionary, of_page.pop("projection"))
-    return DictionaryContent(**of_page, measured=measured, latents=latents)
+    threshold = threshold or 0.0
+    found = asked.content(of_page["model"], source, of_page["source"], threshold=threshold, max_rows=max_rows)
+    return DictionaryContent(**of_page, **found)
 
 
 def _check(**counts: Any) -> None:

@@ -148,7 +148,7 @@ def test_texts_stay_texts(rows, dictionary):
 
 def test_texts_for_a_network_and_texts_for_other_rows_are_refused_before_work(texts, rows, dictionary, tmp_path):
     network = SparseAutoencoder(n_components=2, random_state=0, max_iter=2, tol=1.0).fit(rows)
-    with pytest.raises(ValueError, match="texts are shown on the page about a dictionary only"):
+    with pytest.raises(ValueError, match="texts is for the page about a dictionary only"):
         report(network, rows, tmp_path / "page.html", texts=texts)
     with pytest.raises(ValueError, match="texts must be about the"):
         report(dictionary, rows, tmp_path / "page.html", texts=texts[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from rhohat.estimators.dictionary_messages import ending_of
 from rhohat.inspection.dictionary_evaluation import evaluation_of
 from rhohat.inspection.evaluated import DictionaryEvaluation
 from rhohat.inspection.reporting.charts import draw_curves
+from rhohat.inspection.reporting.dictionaries.comparing import Comparison
 from rhohat.inspection.reporting.dictionaries.figures import figures_of_dictionary
 from rhohat.inspection.reporting.dictionaries.histograms import Histogram, histogram_of_densities, histogram_of_l0
 from rhohat.inspection.reporting.dictionaries.latent_data import LatentData
@@ -64,18 +64,24 @@ class DictionaryContent(PageContent):
         Statistics of the measured rows.
     latents : Latents
         Descriptions of the latents.
+    comparison : Comparison, default=None
+        A second dictionary on the same rows.
     """
 
     noun_of_model: ClassVar[str] = "dictionary"
     scripts: ClassVar[tuple[str, ...]] = (
         "common.js",
-        *(f"dictionaries/{name}.js" for name in ("columns", "latents", "contexts", "examples", "map", "table")),
+        *(
+            f"dictionaries/{name}.js"
+            for name in ("columns", "latents", "contexts", "examples", "map", "table", "dialog")
+        ),
     )
     usual_ends: ClassVar[tuple[str, ...]] = ("max_iter", "stopped", "given")
     most_bytes: ClassVar[int] = 14_500_000
 
     measured: DictionaryMeasurements
     latents: Latents
+    comparison: Comparison | None = None
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -116,8 +122,10 @@ class DictionaryContent(PageContent):
     @cached
     def evaluated(self) -> DictionaryEvaluation:
         """Evaluation of the dictionary on the measured rows."""
-        cosines = self.latents.cosines[:, 0] if self.n_latents > 1 else np.array([math.nan])
-        return evaluation_of(self.estimator, self.measured.activations, self.measured.reconstructions, cosines)
+        measured = self.measured
+        return evaluation_of(
+            self.estimator, measured.activations, measured.reconstructions, self.latents.nearest_cosines
+        )
 
     @cached
     def figures(self) -> list[Figure]:
@@ -211,4 +219,6 @@ class DictionaryContent(PageContent):
 
     def data(self, most_bytes: int) -> PageData:
         """Return the data from which the script of the page shows the latents."""
-        return LatentData(self.measured, self.latents, self.shown, self.row_labels).page_data(most_bytes)
+        return LatentData(self.measured, self.latents, self.shown, self.row_labels, self.comparison).page_data(
+            most_bytes
+        )

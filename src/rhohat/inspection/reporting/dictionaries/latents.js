@@ -1,8 +1,12 @@
 // What the page knows of the latents of a model: figures of each, and the rows that activate it.
 
-/** Returns the latents that a record and the columns whose names begin with a prefix are about. */
-function latentsOf(record, prefix = "") {
+/**
+ * Returns the latents that a record and the columns whose names begin with a prefix are about. The addresses of latents
+ * begin with `address`, and `model` says whose they are if there are two.
+ */
+function latentsOf(record, { prefix = "", address = "latent-", model = "" } = {}) {
   const NO_ROW = 2 ** 32 - 1;
+  const LACKING = 0.5;
   const DENSE = 0.1;
   const { n, nTop, nSimilar } = record;
   const nSpread = record.nBands * record.perBand + record.nWeakest;
@@ -91,7 +95,34 @@ function latentsOf(record, prefix = "") {
     return found;
   }
 
+  /** Returns the latent of the other model that is the partner of one, with the cosine; null if it has none. */
+  function partnerOf(latent) {
+    const partner = column("partners")[latent];
+    return partner === NO_ROW ? null : [partner, column("partnerCosines")[latent] / 32767];
+  }
+
+  /** Returns the latent of the other model that is most similar to one, with the cosine; null if both are dead. */
+  function nearestOther(latent) {
+    const other = column("nearestOther")[latent];
+    return other === NO_ROW ? null : [other, column("nearestOtherCosines")[latent] / 32767];
+  }
+
+  /** Returns whether no latent of the other model is similar to a latent that is alive. */
+  const lacksCounterpart = (latent) => !isDead(latent) && column("nearestOtherCosines")[latent] / 32767 < LACKING;
+
+  /** Returns the picture of the direction of a latent, or null if the page does not have it. */
+  function pictureOf(latent, label) {
+    if (!record.directions) return null;
+    const drawn = `${prefix}drawn`;
+    const place = columns.has(drawn) ? columns.placeOf(drawn, latent) : latent;
+    return place < 0 ? null : common.picture(record.directions, place, label);
+  }
+
+  /** Returns a latent as a link, with what stands in it. */
+  const link = (latent, ...children) => common.make("a", { href: `#${address}${latent}` }, ...children);
+
   return {
+    record, address, model, partnerOf, nearestOther, lacksCounterpart, pictureOf, link,
     n, of, column, active, largest, densities, isDead, isDense, stateOf, topRows, spreadRows, sharesAround, hasContext,
     nearestCosine, similar, similarityTo,
   };

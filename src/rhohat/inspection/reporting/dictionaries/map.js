@@ -6,13 +6,12 @@ const latentMap = (() => {
   const known = record.geometry;
   const canvas = byId("map");
 
-  /** Draws the map, and tells of the latents that are pointed at. */
-  function mapOf({ latents, describe }) {
+  /** Draws the map, and tells of the latents that are pointed at; `describe` returns what is said of one. */
+  function mapOf(describe) {
     if (!known || !canvas) return { show: () => {} };
-    const { n } = latents;
-    const places = columns.column("places");
     const tip = byId("map-tip");
-    let shown = new Uint8Array(n).fill(1);
+    let [latents, n, places] = [null, 0, []];
+    let shown = new Uint8Array(0);
     let pointed = -1;
     let [width, height] = [0, 0];
 
@@ -91,7 +90,7 @@ const latentMap = (() => {
       const state = latent >= 0 ? latents.stateOf(latent) : "";
       const about = latent >= 0 ? `density ${brief(latents.densities[latent])}${state && `, ${state}`}. ` : "";
       if (latent < 0) tip.replaceChildren("Point at a dot to see which latent it is; click it to open the latent.");
-      else tip.replaceChildren(make("b", {}, `Latent ${latent}`), `, ${about}`, describe(latent));
+      else tip.replaceChildren(make("b", {}, `Latent ${latent}`), `, ${about}`, describe(latents, latent));
       draw();
       return latent;
     }
@@ -100,20 +99,20 @@ const latentMap = (() => {
     canvas.addEventListener("pointerleave", () => point({ offsetX: -99, offsetY: -99 }));
     canvas.addEventListener("click", (event) => {
       const latent = point(event);
-      if (latent >= 0) location.hash = `#latent-${latent}`;
+      if (latent >= 0) location.hash = `#${latents.address}${latent}`;
     });
     new ResizeObserver(draw).observe(canvas);
     new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
     return {
-      /** Shows which latents are in the table; the others become pale. */
-      show(order) {
+      /** Shows the latents of a model, of which those that are not in the table are pale. */
+      show(ofModel, order) {
+        if (latents !== ofModel) [latents, n, places, pointed] = [ofModel, ofModel.n, ofModel.column("places"), -1];
         shown = new Uint8Array(n);
         for (const latent of order) shown[latent] = 1;
         draw();
       },
-      placeOf: (latent) => [left(latent), top(latent)],
     };
   }
 

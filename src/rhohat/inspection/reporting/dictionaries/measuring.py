@@ -95,6 +95,11 @@ class Latents:
     encoder_cosines: FloatArray
     geometry: Geometry
 
+    @property
+    def nearest_cosines(self) -> FloatArray:
+        """Cosine of the angle between the direction of each latent and the nearest other; NaN for a single latent."""
+        return self.cosines[:, 0] if len(self.directions) > 1 else np.array([np.nan])
+
 
 def measure_dictionary(
     dictionary: UsableDictionary,

@@ -1,34 +1,24 @@
-// The latents of a dictionary: a table, page by page, and a dialog for each latent.
-(() => {
-  const { record, byId, make, show, brief, counted, picture, bars, part, table } = common;
-  const { numberFilter, rangesOf, rangeFilter, dialogOf } = common;
-  const own = latentsOf(record);
-  const { n, active, densities, stateOf } = own;
+// The latents of a dictionary, or of two: a table, page by page, which is sorted and filtered.
+const latentTable = (() => {
+  const { record, byId, make, brief, counted, numberFilter, rangesOf, rangeFilter } = common;
   const PER_PAGE = matchMedia("(max-width: 44rem)").matches ? 20 : 50;
-
-  const nearest = Float64Array.from({ length: n }, (_, latent) => own.nearestCosine(latent));
-  const measures = [
-    { key: "density", name: "density", values: densities },
-    { key: "mean", name: "mean activation", values: own.column("mean") },
-    { key: "largest", name: "largest activation", values: own.largest },
-    ...(record.nSimilar ? [{ key: "nearest", name: "nearest cosine", values: nearest }] : []),
-  ];
-
-  const isIn = {
-    all: () => true,
-    alive: (latent) => !own.isDead(latent),
-    dead: own.isDead,
-    dense: own.isDense,
-  };
-
-  /** Returns the picture of the direction of a latent, or null if the page does not have it. */
-  function pictureOf(latent, label) {
-    if (!record.directions) return null;
-    const place = columns.has("drawn") ? columns.placeOf("drawn", latent) : latent;
-    return place < 0 ? null : picture(record.directions, place, label);
+  const sides = [latentsOf(record, { model: record.other ? "first dictionary" : "" })];
+  if (record.other) {
+    sides.push(latentsOf(record.other, { prefix: "other-", address: "other-", model: "second dictionary" }));
   }
+  const fromData = (own, values) => Float64Array.from({ length: own.n }, (_, latent) => values(latent));
 
-  // The table.
+  /** Returns the measures of the latents of a model, by which they are sorted and filtered. */
+  function measuresOf(own) {
+    const partnerCosine = (latent) => own.partnerOf(latent)?.[1] ?? -1;
+    return [
+      { key: "density", name: "density", values: own.densities },
+      { key: "mean", name: "mean activation", values: own.column("mean") },
+      { key: "largest", name: "largest activation", values: own.largest },
+      ...(own.record.nSimilar ? [{ key: "nearest", name: "nearest cosine", values: fromData(own, own.nearestCosine) }] : []),
+      ...(record.other ? [{ key: "partner", name: "partner\u2019s cosine", values: fromData(own, partnerCosine) }] : []),
+    ];
+  }
 
   const sort = byId("sort");
   const direction = byId("direction");
@@ -36,6 +26,11 @@
   const numbers = byId("numbers");
   const search = byId("search");
   const inContexts = byId("in-contexts");
+  const similarTo = byId("similar-to");
+  const chosenModel = byId("model");
+  let own = sides[0];
+  let measures = measuresOf(own);
+  let columnsShown = measures;
   let order = [];
   let ascending = true;
   let page = 0;
@@ -47,23 +42,28 @@
     sort.append(make("option", { value: key }, name));
   }
   if (record.nSimilar) sort.append(make("option", { value: "similarity" }, "similarity"));
-  const similarTo = byId("similar-to");
-  const ranges = rangesOf(measures);
-  const map = latentMap.mapOf({ latents: own, describe: (latent) => examples.strongest(own, latent) });
+  if (inContexts) inContexts.parentElement.hidden = !contexts.isThere;
+  const map = latentMap.mapOf((latents, latent) => examples.strongest(latents, latent));
+  let ranges = rangesOf(measures);
+  const fields = () => [numbers, ...[search, inContexts].filter(Boolean), ...[...ranges.values()].flat()];
+
+  const isIn = {
+    all: () => true,
+    alive: (latent) => !own.isDead(latent),
+    dead: (latent) => own.isDead(latent),
+    dense: (latent) => own.isDense(latent),
+    lacking: (latent) => own.lacksCounterpart(latent),
+  };
 
   /** Returns the measure by which latents are similar to the one that was entered. */
   function similarity() {
     const text = similarTo.value.trim();
-    const isKnown = /^\d+$/.test(text) && Number(text) < n;
+    const isKnown = /^\d+$/.test(text) && Number(text) < own.n;
     similarTo.setAttribute("aria-invalid", String(!isKnown));
     const latent = isKnown ? Number(text) : 0;
-    const about = record.geometry.isExact ? "cosine" : "cosine, about,";
+    const about = own.record.geometry.isExact ? "cosine" : "cosine, about,";
     return { key: "similarity", name: `${about} with latent ${latent}`, values: own.similarityTo(latent) };
   }
-
-  let columnsShown = measures;
-  if (inContexts) inContexts.parentElement.hidden = !contexts.isThere;
-  const fields = [numbers, ...[search, inContexts].filter(Boolean), ...[...ranges.values()].flat()];
 
   function arrange() {
     const [asked, within] = [numberFilter(numbers), rangeFilter(measures, ranges)];
@@ -71,7 +71,7 @@
     const contains = inContexts ? contexts.filter(own, inContexts.value) : () => true;
     const kept = isIn[state.value];
     order = [];
-    for (let latent = 0; latent < n; latent++) {
+    for (let latent = 0; latent < own.n; latent++) {
       if (kept(latent) && asked(latent) && within(latent) && named(latent) && contains(latent)) order.push(latent);
     }
     similarTo.parentElement.hidden = sort.value !== "similarity";
@@ -81,14 +81,14 @@
     const compared = (a, b) => sign * (values ? values[a] - values[b] : a - b) || a - b;
     order.sort((a, b) => own.isDead(a) - own.isDead(b) || compared(a, b)); // dead latents come last
     direction.textContent = ascending ? "Ascending" : "Descending";
-    byId("count").textContent = `${counted(order.length)} of ${counted(n, "latent")}`;
+    byId("count").textContent = `${counted(order.length)} of ${counted(own.n, "latent")}`;
     byId("none").hidden = order.length > 0;
-    map.show(order);
+    map.show(own, order);
     turnTo(0);
   }
 
   /** Returns whether a measure has no column where there is little room: its numbers are seen when a latent is opened. */
-  const isLesser = (key) => ["largest", "nearest"].includes(key) && key !== sort.value;
+  const isLesser = (key) => ["largest", "nearest", "partner"].includes(key) && key !== sort.value;
 
   /** Shows a page of the table. */
   function turnTo(number) {
@@ -99,29 +99,72 @@
     byId("page-previous").disabled = page === 0;
     byId("page-next").disabled = page + 1 >= nPages;
     byId("page-place").parentElement.hidden = nPages === 1;
-    const names = ["latent", ...columnsShown.map(({ name }) => name), contexts.isThere ? "strongest context" : "strongest rows"];
-    const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
-    columnsShown.forEach(({ key }, place) => {
-      if (isLesser(key)) head.children[place + 1].classList.add("lesser");
-      if (key === sort.value) head.children[place + 1].setAttribute("aria-sort", ascending ? "ascending" : "descending");
-    });
+    const strongest = contexts.isThere ? "strongest context" : "strongest rows";
+    const head = make("tr", {}, make("th", { scope: "col" }, "latent"));
+    for (const { key, name } of columnsShown) {
+      const sorted = key === sort.value ? (ascending ? "ascending" : "descending") : null;
+      head.append(make("th", { scope: "col", class: isLesser(key) ? "lesser" : null, "aria-sort": sorted }, name));
+    }
+    head.append(make("th", { scope: "col" }, strongest));
+    if (record.other) head.append(make("th", { scope: "col", class: "of-partner" }, "partner"));
     const body = make("tbody", {}, ...some.map(line));
     const caption = make("caption", { class: "unseen" }, "Latents");
-    byId("table").replaceChildren(make("table", { class: "latents" }, caption, make("thead", {}, head), body));
+    const className = record.other ? "latents compared" : "latents";
+    byId("table").replaceChildren(make("table", { class: className }, caption, make("thead", {}, head), body));
     byId("table").hidden = order.length === 0;
   }
 
   /** Returns the row of the table about a latent. */
   function line(latent) {
-    const kind = stateOf(latent);
-    const link = make("a", { href: `#latent-${latent}`, "aria-label": `Latent ${latent}${kind && `, ${kind}`}` });
-    const drawn = pictureOf(latent);
+    const kind = own.stateOf(latent);
+    const link = own.link(latent);
+    link.setAttribute("aria-label", `Latent ${latent}${kind && `, ${kind}`}`);
+    const drawn = own.pictureOf(latent);
     if (drawn) link.append(drawn);
     link.append(make("span", {}, `${latent}`));
     const first = make("th", { scope: "row" }, link);
     if (kind) first.append(make("span", { class: "tag" }, kind));
-    const cells = columnsShown.map(({ key, values }) => make("td", { class: isLesser(key) ? "lesser" : null }, brief(values[latent])));
-    return make("tr", { "data-latent": latent }, first, ...cells, make("td", { class: "strongest" }, examples.strongest(own, latent)));
+    const cells = columnsShown.map(({ key, values }) => {
+      const isMissing = key === "partner" && !own.partnerOf(latent);
+      return make("td", { class: isLesser(key) ? "lesser" : null }, isMissing ? "\u2013" : brief(values[latent]));
+    });
+    const strongest = make("td", { class: "strongest" }, examples.strongest(own, latent));
+    const row = make("tr", { "data-latent": latent }, first, ...cells, strongest);
+    if (record.other) row.append(make("td", { class: "strongest of-partner" }, ...partner(latent)));
+    return row;
+  }
+
+  /** Returns the other of the two models. */
+  const others = () => sides[1 - sides.indexOf(own)];
+
+  /** Returns what the table shows of the partner of a latent. */
+  function partner(latent) {
+    const found = own.partnerOf(latent);
+    if (!found) return ["none"];
+    return [others().link(found[0], `${found[0]}`), " ", examples.strongest(others(), found[0])];
+  }
+
+  /** Shows the latents of one of two models. */
+  function show(side) {
+    if (own === sides[side]) return;
+    own = sides[side];
+    measures = measuresOf(own);
+    byId("ranges").replaceChildren();
+    ranges = rangesOf(measures);
+    listen();
+    if (chosenModel) chosenModel.value = String(side);
+    arrange();
+  }
+
+  /** Puts latents in the order of their similarity to one of them. */
+  function sortBySimilarityTo(latent) {
+    [sort.value, similarTo.value, ascending] = ["similarity", latent, false];
+    arrange();
+    byId("units-heading").scrollIntoView();
+  }
+
+  function listen() {
+    for (const input of fields()) input.addEventListener("input", arrange);
   }
 
   sort.addEventListener("change", () => {
@@ -134,9 +177,10 @@
   });
   state.addEventListener("change", arrange);
   similarTo.addEventListener("input", arrange);
-  for (const input of fields) input.addEventListener("input", arrange);
+  chosenModel?.addEventListener("change", () => show(Number(chosenModel.value)));
+  listen();
   byId("reset").addEventListener("click", () => {
-    for (const input of fields) input.value = "";
+    for (const input of fields()) input.value = "";
     state.value = "all";
     sort.value = "number";
     ascending = true;
@@ -148,75 +192,20 @@
       byId("units-heading").scrollIntoView();
     });
   }
+  arrange();
 
-  // One latent, in a dialog.
-
-  function similar(latent) {
-    const others = own.similar(latent);
-    if (!others.length) return "";
-    const title = "Nearest latents";
-    const note = "Latents are compared by the cosine of the angle between their rows of the decoder: 1 means the same direction.";
-    const all = make("button", { type: "button", class: "quiet" }, "Sort all latents by similarity");
-    all.addEventListener("click", () => {
-      [sort.value, similarTo.value, ascending] = ["similarity", latent, false];
-      byId("close").click();
-      arrange();
-      byId("units-heading").scrollIntoView();
-    });
-    if (record.image) {
-      const strip = make("ul", { class: "strip" });
-      for (const [other, number] of others) {
-        const cosine = show(number, 3);
-        const caption = make("span", { class: "caption" }, make("span", {}, `latent ${other}`), make("span", {}, cosine));
-        const attributes = { href: `#latent-${other}`, "aria-label": `Latent ${other}, cosine ${cosine}` };
-        strip.append(make("li", {}, make("a", attributes, pictureOf(other) ?? examples.blank(), caption)));
-      }
-      return part(title, note, strip, all);
-    }
-    const lines = others.map(([other, cosine]) => {
-      const link = make("a", { href: `#latent-${other}` }, `latent ${other}`);
-      return [link, show(cosine, 3), brief(densities[other]), examples.strongest(own, other)];
-    });
-    return part(title, note, table("top near", ["latent", "cosine", "density", contexts.isThere ? "strongest context" : "strongest rows"], lines, title), all);
-  }
-
-  function fill(latent) {
-    const heading = byId("unit-heading");
-    heading.replaceChildren(`Latent ${latent}`);
-    const reasons = { dead: "dead: active on none of these rows", dense: "dense: active on more than a tenth of the rows" };
-    if (stateOf(latent)) heading.append(make("span", { class: "tag" }, reasons[stateOf(latent)]));
-    const facts = [
-      ["active on", counted(active[latent], "row")],
-      ...measures.map(({ name, values }) => [name, show(values[latent])]),
-      ["encoder\u2013decoder cosine", show(own.column("encoder")[latent] / 32767)],
-    ];
-    const left = make("div", {});
-    const drawn = pictureOf(latent, `Row of the decoder of latent ${latent}`);
-    if (drawn) left.append(part("Row of the decoder", "", make("div", { class: "picture" }, drawn)));
-    left.append(part("Figures", "", table("measures", null, facts, `Figures of latent ${latent}`)));
-    if (record.nFeatures) {
-      const [features, weights] = ["features", "weights"].map((name) => [...own.of(name, latent, record.nFeatures)]);
-      left.append(part("Row of the decoder", "The features with the largest weights.", bars(features, weights, false)));
-    }
-    byId("unit-body").className = record.image ? "body" : "body tabular";
-    byId("unit-body").replaceChildren(left, make("div", {}, ...examples.sections(own, latent), similar(latent)));
-  }
-
-  let reached = null;
-
-  const dialog = dialogOf({
-    prefix: "latent-",
-    n,
-    visible: () => order,
-    fill,
-    reached: (latent) => {
-      reached = latent;
+  return {
+    sides,
+    show,
+    sortBySimilarityTo,
+    others,
+    own: () => own,
+    order: () => order,
+    measures: () => measures,
+    /** Turns to the page of the table that a latent is on. */
+    reach(latent) {
       const number = Math.floor(order.indexOf(latent) / PER_PAGE);
       if (number !== page) turnTo(number);
     },
-    closed: () => document.querySelector(`#table tr[data-latent="${reached}"] a`)?.focus(),
-  });
-
-  arrange();
-  dialog.follow();
+  };
 })();
