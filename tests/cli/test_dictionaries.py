@@ -245,3 +245,24 @@ def test_a_report_of_a_dictionary_names_the_rows_of_a_file(run, invoke, dictiona
     assert "names.txt is not encoded in UTF-8; pass its --encoding" in invoke(*report).stderr
     run(*report, "--encoding", "latin-1")
     assert "pass it as --row-labels." in invoke(*report[:-2], "--row-names", "a").stderr
+
+
+def test_info_and_the_report_say_once_what_a_dictionary_was_trained_on(run, rows, tmp_path):
+    run("train", "rows.npy", "-o", "m.safetensors", "-e", "topk", "--hidden", "24", "--k", "3", "--epochs", "2")
+    printed = run("info", "m.safetensors")
+    n_rows, n_columns = rows.shape
+    said = f"{n_rows:,} rows of {n_columns} columns of rows.npy"
+    assert f"trained on    {said}; {2 * n_rows} rows seen in all passes\n" in printed
+    assert printed.count("rows.npy") == 1
+    run("report", "m.safetensors", "rows.npy")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    line = page.split("<dt>Trained on</dt>")[1].split("</dd>")[0]
+    assert line.count("rows.npy") == 1
+    assert f"{2 * n_rows:,} rows seen in all passes<br>" in line
+    assert said in line
+    # A description of one's own says something else, and is shown beside the number and the name.
+    model = rhohat.load("m.safetensors")
+    rhohat.save(model, "m.safetensors", card=rhohat.ModelCard(data="Activations of May."))
+    printed = run("info", "m.safetensors")
+    assert f"trained on    {2 * n_rows} rows seen, of rows.npy\n" in printed
+    assert "data          Activations of May.\n" in printed

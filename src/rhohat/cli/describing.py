@@ -143,16 +143,16 @@ def _lines_of_network(found: dict[str, Any], trained: tuple[str, str]) -> list[t
     return [("layers", layers), trained, ("activations", activations)]
 
 
-def _lines_of_dictionary(found: dict[str, Any]) -> list[tuple[str, str]]:
+def _lines_of_dictionary(found: dict[str, Any], trained: tuple[str, str]) -> list[tuple[str, str]]:
     """Return the lines of a dictionary: what it selects, its sizes, and how it did on the last rows of the training."""
-    threshold, own, name = found["threshold"], found["thresholds"], found["data"]["name"]
+    threshold, own = found["threshold"], found["thresholds"]
     measures = {"FVU": found["fvu"], "L0": found["l0"], "dead latents": found["dead"]}
     return [
         ("selection", found["selection"]),
         ("latents", f"{found['latents']}, of {found['features']} features"),
         *([] if threshold is None else [("threshold", f"{threshold:.6g}")]),
         *([] if own is None else [("thresholds", f"{own[0]:.4g} to {own[2]:.4g}, median {own[1]:.4g}")]),
-        ("rows seen", f"{found['rows_seen']}" + (f" of {name}" if name else "")),
+        trained,
         ("last updates", ", ".join(f"{label} {value:.6g}" for label, value in measures.items() if value is not None)),
         ("learning", ", ".join(f"{setting}={value}" for setting, value in found["learning"].items())),
     ]
@@ -185,10 +185,14 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     data = found["data"]
     rows = f"{data['rows']} rows" + (f" of {data['name']}" if data["name"] else "")
     card = found["card"] or {}
-    if "latents" not in found and describes_rows(card.get("data", ""), data["rows"]):
-        rows, card = card["data"].removesuffix("."), {**card, "data": ""}
+    is_dictionary = "latents" in found
+    if is_dictionary:
+        rows = f"{data['rows']} rows seen" + (f", of {data['name']}" if data["name"] else "")
+    if describes_rows(card.get("data", ""), data["rows"], data["name"], times_seen=is_dictionary):
+        seen = f"; {data['rows']} rows seen in all passes" if is_dictionary else ""
+        rows, card = f"{card['data'].removesuffix('.')}{seen}", {**card, "data": ""}
     trained = ("trained on", rows)
-    lines += _lines_of_dictionary(found) if "latents" in found else _lines_of_network(found, trained)
+    lines += _lines_of_dictionary(found, trained) if is_dictionary else _lines_of_network(found, trained)
     lines.append(("parameters", f"{found['n_parameters']} of {found['dtype']}"))
     names = found["feature_names"]
     if names:

@@ -31,7 +31,7 @@ _OPTIONS = {
 }
 
 #: Parameters that messages mention and that can only be set with --set, as they have no option of their own.
-_SET_BY_NAME = ("auxiliary_weight", "output_activation", "prefixes", "target_l0", "tol")
+_SET_BY_NAME = ("auxiliary_weight", "early_stopping", "output_activation", "prefixes", "target_l0", "tol")
 
 #: Message of scikit-learn on a parameter that is out of its range.
 _OUT_OF_RANGE = re.compile(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", re.DOTALL)
@@ -152,7 +152,7 @@ class Typed:
             if not self._is_typed(option):
                 name = option.removeprefix("--") if self._has_option(setting) else setting.name
                 return f"the default of {name}, {setting.value}"
-        if isinstance(setting.value, bool):
+        if isinstance(setting.value, bool) and self._has_option(setting):
             return option if setting.value else f"--no-{option.removeprefix('--')}"
         if setting.value is None and by_set is not None:
             return f"--set {by_set[0]}"

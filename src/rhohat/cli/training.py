@@ -24,6 +24,7 @@ from rhohat.cli.declared import DATA, MODEL, OUTPUT, TRAINING
 from rhohat.cli.held_out import card_of_training, described_data, hold_out, next_command
 from rhohat.cli.interrupted import keeping_what_was_reached
 from rhohat.cli.making import l1_penalty, make_estimator
+from rhohat.cli.overfitting import Overfitting
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import Missing, ReadingOptions, as_classes, as_numbers, reads_rows
 from rhohat.cli.solver_settings import set_in_solver
@@ -327,7 +328,8 @@ def train(
         ) as rows,
         redirect_stderr(StringIO()) if quiet else nullcontext(),
     ):
-        callbacks: list[Any] = [progress, *([] if history is None else [history_file(history, resume)])]
+        overfitting = Overfitting()
+        callbacks: list[Any] = [progress, overfitting, *([] if history is None else [history_file(history, resume)])]
         given |= {"engine": engine, "callbacks": callbacks}
         network = make_estimator(estimator, given, hidden, layers, input_shape, settings or [])
         note_on_sparsity(ctx, network, sparsity)
@@ -344,6 +346,7 @@ def train(
             note(ctx, f"{len(held.out)} of {len(rows)} rows are held out, to judge the model; --validation 0 uses all")
         set_in_solver(network, learning_rate, batch_size, held.rows.shape[0], settings or [])
         progress.expect(getattr(network, "max_iter", None))
+        overfitting.expect(getattr(getattr(network, "autoencoder", network), "max_iter", None))
         progress.announce(f"looking through {rows.name}")
         note_on_identifiers(ctx, rows)
         if one_hot or reading.missing is Missing.IMPUTE:
@@ -366,7 +369,7 @@ def train(
         progress.announce(f"training on {held.rows.shape[0]} rows of {held.rows.shape[1]} columns")
         start = time.perf_counter()
         known = ModelCard(note=note_text or "", data=described_data(held, rows.short_name))
-        with keeping_what_was_reached(ctx, model, output, checkpoint, known):
+        with keeping_what_was_reached(ctx, model, output, checkpoint, known), overfitting.judging(model, held):
             fit_model(model, held.rows, held.y)
         seconds = time.perf_counter() - start
         check_outcome(model)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rhohat.common.words import counted
 from rhohat.models.pipelines import is_pipeline
 
 __all__ = ["ModelCard", "card_of", "describes_rows", "set_card", "with_note"]
@@ -131,15 +131,32 @@ def card_of(model: Any) -> ModelCard | None:
     return card
 
 
-def describes_rows(data: str, n_rows: int) -> bool:
+def describes_rows(data: str, n_rows: int, name: str | None = None, *, times_seen: bool = False) -> bool:
     """Return whether a description of training data begins with their number of rows, as those of `train` do.
+
+    Parameters
+    ----------
+    data : str
+        The description.
+    n_rows : int
+        Number of rows of the training.
+    name : str, default=None
+        Name of the data, which the description must have.
+    times_seen : bool, default=False
+        Whether `n_rows` counts a row as often as it was seen, as dictionaries do, so that there may be fewer.
 
     Examples
     --------
     >>> describes_rows("1,200 rows of 8 columns of orders.csv.", 1200), describes_rows("Orders of May.", 1200)
     (True, False)
+    >>> describes_rows("1,200 rows of 8 columns of orders.csv.", 12000, "orders.csv", times_seen=True)
+    True
     """
-    return data.startswith(f"{counted(n_rows, 'row')} of ")
+    found = re.match(r"([\d,]+) rows? of ", data)
+    if found is None or (name or "") not in data:
+        return False
+    described = int(found[1].replace(",", "") or 0)
+    return described <= n_rows if times_seen else described == n_rows
 
 
 def set_card(model: Any, card: ModelCard) -> None:

@@ -141,8 +141,10 @@ class PageContent:
 
     @property
     def card_says_rows(self) -> bool:
-        """Whether the card says what `trained_on` says, and more; a dictionary counts rows as often as it saw them."""
-        return not self.estimator.has_sparse_codes and describes_rows(self.card.data, self.estimator.n_samples_fit_)
+        """Whether the card says which rows the model was trained on, so that nothing else has to say it."""
+        model = self.estimator
+        seen = model.has_sparse_codes
+        return describes_rows(self.card.data, model.n_samples_fit_, model.data_name_, times_seen=seen)
 
     @cached
     def held_out(self) -> list[HeldOutFigure]:
@@ -161,7 +163,9 @@ class PageContent:
 
     @property
     def trained_on(self) -> str:
-        """Number and origin of the rows of the fit, as text."""
+        """Number and origin of the rows of the fit, as far as the card does not say them, as text."""
+        if self.card_says_rows:
+            return ""
         name = self.estimator.data_name_
         rows = counted(self.estimator.n_samples_fit_, "row")
         return f"{rows} in memory" if name is None else f"{rows} of {name}"

@@ -170,7 +170,7 @@ def test_a_page_of_a_pipeline_from_a_file_shows_rows_as_the_dictionary_sees_them
     np.testing.assert_array_equal(column_of(page, "active"), (codes > 0).sum(axis=0))
     assert "as the dictionary sees them: after StandardScaler" in page
     assert "30 latents of 16 features, TopK(k=3)" in page
-    assert "1,200 rows seen" in page
+    assert "1,200 rows seen in all passes" in page
 
 
 def test_some_rows_are_measured_if_there_are_more_than_were_asked_for(rows):

@@ -106,9 +106,12 @@ class DictionaryContent(PageContent):
 
     @property
     def trained_on(self) -> str:
-        """Number and origin of the rows that were seen in the fit, as text; a row counts as often as it was seen."""
-        name = self.estimator.data_name_
-        rows = f"{counted(self.estimator.n_samples_fit_, 'row')} seen"
+        """Number and origin of the rows that were seen in the fit, as text; a row counts as often as it was seen.
+
+        The origin is left out where the card says it.
+        """
+        name = None if self.card_says_rows else self.estimator.data_name_
+        rows = f"{counted(self.estimator.n_samples_fit_, 'row')} seen in all passes"
         return rows if name is None else f"{rows}, of {name}"
 
     def amount(self, fit: Fit) -> str:
