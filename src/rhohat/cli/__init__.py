@@ -1,6 +1,7 @@
 """The command line: each command parses its options, calls the Python API, and prints the result."""
 
 from rhohat.cli.app import app
+from rhohat.cli.converting import convert
 from rhohat.cli.demo import demo
 from rhohat.cli.describing import info
 from rhohat.cli.gradients import check_gradient
@@ -16,6 +17,7 @@ from rhohat.cli.using import encode, predict, reconstruct
 __all__ = [
     "app",
     "check_gradient",
+    "convert",
     "demo",
     "encode",
     "evaluate",

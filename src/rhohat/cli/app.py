@@ -52,7 +52,7 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 #: Names of the commands by the titles of their panels, in the order in which a user typically needs them.
 _COMMANDS = {
     "Learn": ("demo", "patches", "harvest", "train"),
-    "Use a model": ("encode", "reconstruct", "predict", "score"),
+    "Use a model": ("encode", "reconstruct", "predict", "score", "convert"),
     "Look at a model": ("report", "evaluate", "plot", "match", "info"),
     "Check the mathematics": ("check-gradient",),
 }
@@ -316,7 +316,10 @@ Data = Annotated[
 Model = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="A model file that train has written.", show_default=False, rich_help_panel=MODEL
+        metavar="MODEL",
+        help="A model file that train has written, or a dictionary of another library, as for convert.",
+        show_default=False,
+        rich_help_panel=MODEL,
     ),
 ]
 Labels = Annotated[

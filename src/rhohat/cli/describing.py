@@ -14,11 +14,13 @@ from rhohat.cli.declared import MODEL
 from rhohat.common.installed import how_to_install
 from rhohat.common.versions import version_of
 from rhohat.engines.machine import describe_machine
+from rhohat.estimators import Transcoder
 from rhohat.estimators.dictionary_messages import ending_of
 from rhohat.estimators.parameter_groups import symbols_of
 from rhohat.models.components import settings_of
+from rhohat.models.formats import is_foreign, load
 from rhohat.models.model_card import card_of, describes_rows
-from rhohat.models.model_file import describe, load
+from rhohat.models.model_file import describe
 from rhohat.models.pipelines import estimator_of, feature_names_of, is_pipeline
 from rhohat.solvers.messages import how_it_ended
 
@@ -28,7 +30,7 @@ ModelOrNone = Annotated[
     Path | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="A model file; without one, the machine is described.",
+        help="A model file, or a dictionary of another library; without one, the machine is described.",
         show_default=False,
         rich_help_panel=MODEL,
     ),
@@ -56,16 +58,16 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
             _print_lines(_lines_of_machine(machine))
         return
     loaded = load(model)
-    estimator: Any = estimator_of(loaded)
+    estimator: Any = loaded.dictionary_ if isinstance(loaded, Transcoder) else estimator_of(loaded)
     card = card_of(loaded)
     steps = loaded.steps if is_pipeline(loaded) else [("", loaded)]
     found: dict[str, Any] = {
         "file": str(model),
-        "bytes": model.stat().st_size,
-        "kind": type(estimator).__name__,
+        "bytes": _size(model),
+        "kind": type(loaded if isinstance(loaded, Transcoder) else estimator).__name__,
         "steps": [_parameters(step) for _, step in steps],
         **estimator.describe(),
-        "feature_names": feature_names_of(loaded),
+        "feature_names": feature_names_of(estimator if isinstance(loaded, Transcoder) else loaded),
         "target_names": getattr(estimator, "target_names_", None),
         "data": {"rows": estimator.n_samples_fit_, "name": estimator.data_name_},
         "training": [
@@ -84,12 +86,18 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
             for name, part in estimator.fitted_parts()
         ],
         "card": None if card is None else asdict(card),
-        "versions": describe(model)["versions"],
+        "versions": {} if is_foreign(model) else describe(model)["versions"],
     }
     if as_json:
         print_json(found)
         return
     _print_lines(_lines(found))
+
+
+def _size(model: Path) -> int:
+    """Return the number of bytes of a file, or of all files in a folder together."""
+    files = [one for one in model.rglob("*") if one.is_file()] if model.is_dir() else [model]
+    return sum(one.stat().st_size for one in files)
 
 
 def _print_lines(lines: list[tuple[str, str]]) -> None:
@@ -147,13 +155,14 @@ def _lines_of_dictionary(found: dict[str, Any], trained: tuple[str, str]) -> lis
     """Return the lines of a dictionary: what it selects, its sizes, and how it did on the last rows of the training."""
     threshold, own = found["threshold"], found["thresholds"]
     measures = {"FVU": found["fvu"], "L0": found["l0"], "dead latents": found["dead"]}
+    last = ", ".join(f"{label} {value:.6g}" for label, value in measures.items() if value is not None)
     return [
         ("selection", found["selection"]),
         ("latents", f"{found['latents']}, of {found['features']} features"),
         *([] if threshold is None else [("threshold", f"{threshold:.6g}")]),
         *([] if own is None else [("thresholds", f"{own[0]:.4g} to {own[2]:.4g}, median {own[1]:.4g}")]),
         trained,
-        ("last updates", ", ".join(f"{label} {value:.6g}" for label, value in measures.items() if value is not None)),
+        *([("last updates", last)] if last else []),
         ("learning", ", ".join(f"{setting}={value}" for setting, value in found["learning"].items())),
     ]
 
@@ -171,6 +180,8 @@ def _lines_of_card(card: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("note" if number == 0 else "", line) for number, line in enumerate(card.get("note", "").splitlines())]
     if card.get("data"):
         lines.append(("data", card["data"]))
+    origin = card.get("origin") or {}
+    lines += [("from" if number == 0 else "", f"{name}: {text}") for number, (name, text) in enumerate(origin.items())]
     for key, name in (("figures", "training rows"), ("held_out", "held-out rows")):
         if card.get(key):
             lines.append((name, ", ".join(f"{figure} {value:.4g}" for figure, value in card[key].items())))
@@ -210,5 +221,6 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
         lines.append(("training", f"{_amount(one)}{cost}"))
     lines += _lines_of_card(card)
-    lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
+    if found["versions"]:
+        lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))
     return lines

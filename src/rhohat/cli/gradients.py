@@ -17,7 +17,7 @@ from rhohat.cli.declared import DATA, MODEL
 from rhohat.cli.looking import Target, check_targets, targets_for
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
-from rhohat.models.model_file import load
+from rhohat.models.formats import load
 from rhohat.models.pipelines import estimator_of, last_step_of, prepare_rows
 
 __all__ = ["PROOF_COLUMNS", "check_gradient"]

@@ -39,7 +39,7 @@ from rhohat.inspection.evaluation import evaluate as evaluate_model
 from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_curve, plot_reconstructions
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.layers import ConvolutionLayer
-from rhohat.models.model_file import load
+from rhohat.models.formats import load
 from rhohat.models.pipelines import estimator_of, prepare_rows
 
 __all__ = ["ImageShape", "Target", "check_targets", "evaluate", "note_without_targets", "plot", "targets_for"]

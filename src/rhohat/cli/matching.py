@@ -20,7 +20,7 @@ from rhohat.inspection.metrics import match_dictionaries
 from rhohat.inspection.metrics.matching import ALIKE, DictionaryMatch
 from rhohat.inspection.reporting import report
 from rhohat.inspection.reporting.dictionaries.contexts import texts_of_harvest
-from rhohat.models.model_file import load
+from rhohat.models.formats import load
 from rhohat.models.pipelines import estimator_of
 
 __all__ = ["match"]
@@ -29,7 +29,7 @@ _AS_IT_COMES = ReadingOptions()
 _MOST_LINES = 20  # of the printed table
 _MOST_BY_CHANCE = 4096  # most directions of which random ones are matched, which takes seconds
 
-_HELP = "A model file that train has written."
+_HELP = "A model file, or a dictionary of another library."
 
 
 @command(

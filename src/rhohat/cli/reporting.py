@@ -29,7 +29,7 @@ from rhohat.data import RowSource
 from rhohat.data.row_names import names_of_rows
 from rhohat.inspection.reporting import report as write_report
 from rhohat.inspection.reporting.dictionaries.contexts import texts_of_harvest
-from rhohat.models.model_file import load
+from rhohat.models.formats import load
 
 __all__ = ["report"]
 

@@ -21,7 +21,7 @@ from rhohat.common.words import counted
 from rhohat.data import RowSource
 from rhohat.inspection.reporting.rounding import show
 from rhohat.models.explaining import OwnColumns, is_detector, values_of_rows
-from rhohat.models.model_file import load
+from rhohat.models.formats import load
 from rhohat.models.pipelines import estimator_of, last_step_of
 from rhohat.models.scoring import reconstruction_errors, score_rows
 

@@ -18,7 +18,7 @@ from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.data import RowSource
 from rhohat.models.explaining import is_detector
-from rhohat.models.model_file import load
+from rhohat.models.formats import load
 from rhohat.models.pipelines import (
     encode_blocks,
     estimator_of,

@@ -119,7 +119,7 @@ def test_a_dictionary_of_float64_stays_one(tmp_path):
         warnings.simplefilter("ignore", UserWarning)
         model = rhohat.TopKAutoencoder(24, k=3, **_HOW).fit(ROWS.astype(np.float64))
     rhohat.export(model, tmp_path, format="safetensors")
-    loaded = rhohat.load(tmp_path / "dictionary.safetensors")
+    loaded = rhohat.load(tmp_path / "weights.safetensors")
     np.testing.assert_array_equal(made_by(loaded, ROWS)[1], made_by(model, ROWS)[1])
     assert loaded.coefs_[0].dtype == np.float64
 
@@ -188,3 +188,9 @@ def test_a_folder_with_nothing_that_is_known_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match="must be a folder"):
         rhohat.export(rhohat.TopKAutoencoder(), tmp_path / "file", format="saelens")
+
+
+@pytest.mark.parametrize("name", ["sae.safetensors", "params.safetensors", "weights.safetensors", "final.safetensors"])
+def test_a_model_file_is_one_whatever_its_name(name, trained, tmp_path):
+    rhohat.save(trained["topk"], tmp_path / name, note="own")
+    assert rhohat.load(tmp_path / name).model_card_.note == "own"

@@ -2,5 +2,7 @@
 
 from rhohat.models.formats.exporting import FORMATS, export
 from rhohat.models.formats.opening import load
+from rhohat.models.formats.precision import PRECISIONS
+from rhohat.models.formats.recognising import is_foreign
 
-__all__ = ["FORMATS", "export", "load"]
+__all__ = ["FORMATS", "PRECISIONS", "export", "is_foreign", "load"]

@@ -112,7 +112,7 @@ def _described(dictionary: ExchangedDictionary, arrays: dict[str, NDArray[Any]],
         "training": {
             "n_iter_": 0,
             "n_steps_": 0,
-            "solver_status_": "loaded",
+            "solver_status_": "trained_elsewhere",
             "solver_message_": "The dictionary was trained elsewhere.",
             "terms": [],
             "measures": [],

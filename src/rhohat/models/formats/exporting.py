@@ -48,7 +48,7 @@ def export(
     format : {"saelens", "sparsify", "dictionary_learning", "safetensors"}
         "saelens": `cfg.json` and `sae_weights.safetensors`, for SAELens from version 6 on. "sparsify": `cfg.json` and
         `sae.safetensors`; only TopK. "dictionary_learning": `config.json` and `ae.pt`; no transcoders. "safetensors":
-        `dictionary.safetensors`, with the weights by their usual names and a description, for your own programs.
+        `weights.safetensors`, with the weights by their usual names and a description, for your own programs.
     dtype : {"float64", "float32", "float16", "bfloat16"}, default=None
         Precision in which the weights are written; None means that of the model. In float16 and bfloat16, numbers are
         rounded, so that codes change a little.

@@ -13,7 +13,7 @@ from rhohat.models.formats.settings import Settings
 
 __all__ = ["FILE", "FORMAT", "read_plain", "write_plain"]
 
-FILE = "dictionary.safetensors"
+FILE = "weights.safetensors"
 FORMAT = "rhohat dictionary 1"
 
 #: Attributes of an `ExchangedDictionary` by the names of tensors.
@@ -33,7 +33,7 @@ _LONGEST_NUMBER = 2**53
 
 
 def write_plain(dictionary: ExchangedDictionary, folder: Path, precision: str) -> None:
-    """Write `dictionary.safetensors` into a folder, which any library that knows safetensors reads.
+    """Write `weights.safetensors` into a folder, which any library that knows safetensors reads.
 
     Parameters
     ----------

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rhohat.common.exceptions import ModelFileError
+from rhohat.common.tensor_files import read_format
 from rhohat.models.formats import dictionary_learning, gemma_scope, llama_scope, openai, plain, saelens, sparsify
 from rhohat.models.formats.exchanged import ExchangedDictionary
-from rhohat.models.formats.safetensors_files import TensorFile
 from rhohat.models.formats.torch_files import TorchFile
 
 __all__ = ["is_foreign", "reading_of"]
 
+_OWN = "rhohat model "  # with which the format of a model file begins
 _PICKLED = (".pt", ".pth", ".bin")
 #: Files by whose names formats are told apart, and which stand for the folders that they are in.
 _NAMES = {
@@ -32,8 +33,11 @@ def is_foreign(path: Path) -> bool:
         return True
     if not path.is_file():
         return False
+    found = read_format(path)
+    if found is not None and found.startswith(_OWN):
+        return False  # whatever its name is
     names = {Path(name).name for files in _NAMES.values() for name in files}
-    return path.name in names or path.suffix in (*_PICKLED, ".npz") or _is_plain(path)
+    return path.name in names or path.suffix in (*_PICKLED, ".npz") or found == plain.FORMAT
 
 
 def reading_of(path: Path, activation_scale: float | None) -> Callable[[], ExchangedDictionary]:
@@ -60,6 +64,8 @@ def reading_of(path: Path, activation_scale: float | None) -> Callable[[], Excha
             return _without(activation_scale, lambda: gemma_scope.read_gemma_scope(path))
         path = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     found = [name for name, files in _NAMES.items() if all((path / file).is_file() for file in files)]
+    if "rhohat.export" in found and not _is_plain(path / plain.FILE):
+        found.remove("rhohat.export")
     if "SAELens" in found:
         return lambda: saelens.read_saelens(path, activation_scale)
     readers: dict[str, Callable[[], ExchangedDictionary]] = {
@@ -96,10 +102,7 @@ def _read_pickled(path: Path) -> ExchangedDictionary:
 
 def _is_plain(path: Path) -> bool:
     """Return whether a file is a plain safetensors file of `export`, whatever its name."""
-    try:
-        return TensorFile(path).metadata.get("format") == plain.FORMAT
-    except ModelFileError:
-        return False
+    return read_format(path) == plain.FORMAT
 
 
 def _nothing(folder: Path) -> str:

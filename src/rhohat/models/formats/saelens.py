@@ -219,7 +219,7 @@ def _factor_of_rows(folder: Path, settings: Settings, activation_scale: float | 
             "normalize_activations",
             how,
             "the factor by which rows were multiplied in the training is not in the folder",
-            f"Give it as activation_scale, or put {_SCALER} of the training beside the weights. activation_scale=1"
+            f"Give it as activation_scale (--activation-scale), or put {_SCALER} of the training beside the weights. 1"
             " says that the rows will be multiplied before they are given to the model.",
         )
     return float(factor)
