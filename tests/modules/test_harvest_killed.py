@@ -42,7 +42,7 @@ def child():
         return pid
     try:
         rhohat.harvest(
-            model.module, texts(80), folder, name, context={CONTEXT}, batch_size=2, tokenizer=model.tokenizer
+            model.module, texts(150), folder, name, context={CONTEXT}, batch_size=2, tokenizer=model.tokenizer
         )
     finally:
         os._exit(0)
@@ -50,7 +50,7 @@ def child():
 
 for _ in range({N_KILLED}):
     before, pid = n_rows(), child()
-    until = before + draw.choice([-1, 1, 100, 300])
+    until = before + draw.choice([-1, 1, 100, 200])
     while n_rows() < until and os.waitpid(pid, os.WNOHANG) == (0, 0):
         pass
     time.sleep(draw.random() * 0.03)
@@ -65,7 +65,7 @@ def test_a_harvest_that_is_killed_five_times_has_every_row_once_and_an_index_tha
     module, tokenizer = decoder.parts
     names = ["transformer.h.0", "transformer.h.1"]
     whole = tmp_path / "whole"
-    rhohat.harvest(module, texts(80), whole, names, context=CONTEXT, batch_size=2, tokenizer=tokenizer)
+    rhohat.harvest(module, texts(150), whole, names, context=CONTEXT, batch_size=2, tokenizer=tokenizer)
     root = Path(__file__).parents[2]
     reached = subprocess.run(
         [sys.executable, "-c", SCRIPT, decoder.folder, tmp_path / "killed", "3"],
