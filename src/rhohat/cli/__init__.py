@@ -9,6 +9,7 @@ from rhohat.cli.harvesting import harvest
 from rhohat.cli.looking import evaluate, plot
 from rhohat.cli.matching import match
 from rhohat.cli.patches import patches
+from rhohat.cli.probing import probe
 from rhohat.cli.reporting import report
 from rhohat.cli.scoring import score
 from rhohat.cli.training import train
@@ -27,6 +28,7 @@ __all__ = [
     "patches",
     "plot",
     "predict",
+    "probe",
     "reconstruct",
     "report",
     "score",

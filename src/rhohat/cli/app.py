@@ -53,7 +53,7 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 _COMMANDS = {
     "Learn": ("demo", "patches", "harvest", "train"),
     "Use a model": ("encode", "reconstruct", "predict", "score", "convert"),
-    "Look at a model": ("report", "evaluate", "plot", "match", "info"),
+    "Look at a model": ("report", "evaluate", "plot", "match", "probe", "info"),
     "Check the mathematics": ("check-gradient",),
 }
 ORDER = tuple(name for names in _COMMANDS.values() for name in names)

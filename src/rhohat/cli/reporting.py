@@ -21,6 +21,7 @@ from rhohat.cli.app import (
 from rhohat.cli.declared import DATA, MODEL, OUTPUT
 from rhohat.cli.files import read_lines
 from rhohat.cli.looking import ImageShape, Target, check_targets, note_without_targets, targets_for
+from rhohat.cli.probing import check_not_both, classes_of_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
 from rhohat.cli.texts import Texts, read_texts
@@ -30,6 +31,7 @@ from rhohat.data.row_names import names_of_rows
 from rhohat.inspection.reporting import report as write_report
 from rhohat.inspection.reporting.dictionaries.contexts import texts_of_harvest
 from rhohat.models.formats import load
+from rhohat.models.pipelines import estimator_of
 
 __all__ = ["report"]
 
@@ -123,7 +125,7 @@ def report(
     """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went.
 
     The page about a dictionary has a table of latents, with the rows that activate each of them most, or the texts that
-    they come from.
+    they come from. With --labels or --target, it shows which latents go with which label.
 
     --id is another name of --row-names.
     """
@@ -135,11 +137,15 @@ def report(
         raise typer.BadParameter("cannot be combined with --row-labels.", param_hint="--row-names")
     shape = None if tabular else parse_image_shape(image_shape) or "auto"
     loaded = load(model)
-    check_targets(loaded, labels, target)
+    has_classes = bool(labels or target) and estimator_of(loaded).has_sparse_codes
+    if has_classes:
+        check_not_both(labels, target)
+    else:
+        check_targets(loaded, labels, target)
     other = None if compare is None else load(compare)
     contexts = texts_of_harvest(loaded, data) if texts is None else read_texts(texts, reading.encoding)
     with FitProgress(quiet=quiet) as progress, reading.open_for(ctx, loaded, data, target, scores=not labels) as rows:
-        y = targets_for(loaded, rows, labels, reading)
+        y = None if has_classes else targets_for(loaded, rows, labels, reading)
         note_without_targets(ctx, loaded, rows, y)
         progress.announce(f"looking at {len(rows)} rows")
         write_report(
@@ -155,6 +161,7 @@ def report(
             row_names=_names_of_rows(data, rows, row_names, row_labels, reading),
             texts=contexts,
             compare=other,
+            labels=classes_of_rows(rows, labels, reading) if has_classes else None,
         )
     if not quiet:
         typer.echo(f"wrote {output}: open it in a browser")

@@ -1,11 +1,12 @@
 """Metrics of a code and of its reconstructions, computed exactly as defined, block by block.
 
-`ReconstructionStatistics`, `ActivationStatistics` and `FeatureRecovery` accumulate blocks of rows. The functions that
-take rows read an array, a file or a row source, and compute their result with one of these classes. Codes may be sparse
-arrays of SciPy.
+`ReconstructionStatistics`, `ActivationStatistics`, `ClassStatistics` and `FeatureRecovery` accumulate blocks of rows.
+The functions that take rows read an array, a file or a row source, and compute their result with one of these classes.
+Codes may be sparse arrays of SciPy.
 """
 
 from rhohat.inspection.metrics.activations import ActivationStatistics, default_threshold, kl_to_target
+from rhohat.inspection.metrics.class_latents import ClassLatents, ClassStatistics, class_latents
 from rhohat.inspection.metrics.densities import DensityHistogram
 from rhohat.inspection.metrics.matching import DictionaryMatch, match_dictionaries
 from rhohat.inspection.metrics.probing import SparseProbing, sparse_probing
@@ -34,12 +35,15 @@ from rhohat.inspection.metrics.weights import encoder_decoder_cosine, largest_co
 
 __all__ = [
     "ActivationStatistics",
+    "ClassLatents",
+    "ClassStatistics",
     "DensityHistogram",
     "DictionaryMatch",
     "FeatureRecovery",
     "ReconstructionStatistics",
     "SparseProbing",
     "activation_frequency",
+    "class_latents",
     "constant_fraction",
     "dead_fraction",
     "default_threshold",

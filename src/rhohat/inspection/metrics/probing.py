@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState, keyed_generator, seed_from
+from rhohat.inspection.metrics.class_labels import check_classes
 from rhohat.inspection.metrics.rows import as_codes, check_finite_codes
 
 __all__ = ["SparseProbing", "sparse_probing"]
@@ -135,19 +136,8 @@ def sparse_probing(
 
 def _check_labels(labels: ArrayLike, n_samples: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the classes in sorted order, and the number of the class of each row."""
-    array = np.asarray(labels)
-    if array.dtype.kind == "O" and all(isinstance(label, str) for label in array.flat):
-        array = array.astype(str)  # such as a column of pandas
-    if array.shape != (n_samples,) or array.dtype.kind not in "biufUS":
-        raise ValueError(
-            f"labels must hold a number or a string for each of the {n_samples} rows of codes; got an array of shape"
-            f" {array.shape} and dtype {array.dtype}."
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError("labels contain NaN or infinity; leave out the rows that have no label.")
-    classes, numbers, counts = np.unique(array, return_inverse=True, return_counts=True)
-    if len(classes) < 2:
-        raise ValueError(f"labels must have at least two classes; all are {classes[0]}.")
+    classes, numbers = check_classes(labels, n_samples)
+    counts = np.bincount(numbers)
     if counts.min() < 2:
         raise ValueError(
             f"labels must have at least two rows of each class, one to be held out; {classes[counts.argmin()]} has 1."

@@ -53,6 +53,7 @@ def report(
     texts: Any = None,
     projection: str = "auto",
     compare: Any = None,
+    labels: ArrayLike | None = None,
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
@@ -119,6 +120,11 @@ def report(
         which latents of the two are partners, side by side, and which have no counterpart. Up to 10,000 latents that
         are alive are matched so that the sum of the cosines of all pairs is largest; of more, two latents are partners
         if each is the most similar one to the other.
+    labels : array-like of shape (n_samples,), default=None
+        A class for each row, for the page about a dictionary: numbers or strings, 2 to 200 different ones. It then
+        shows the latents whose activation is correlated most with each class, sorts latents by this correlation, and
+        says how well probes of 1, 2 and 5 latents tell the class from others, see
+        `rhohat.inspection.metrics.sparse_probing`. Probes see at most 20,000 rows, spread evenly.
 
     Returns
     -------
@@ -158,12 +164,12 @@ def report(
     check_is_fitted(estimator)
     _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
     import_extra("jinja2", "app")  # raises an error before any work is done
-    asked = AskedOfDictionary(texts=texts, projection=projection, compare=compare).checked(model, data)
+    asked = AskedOfDictionary(texts=texts, projection=projection, compare=compare, labels=labels).checked(model, data)
     make = _dictionary_content if estimator.has_sparse_codes else _network_content
     with _writing(path) as write:
         source = open_model_rows(model, data)
         try:
-            labels = None if row_names is None else RowLabels.named(row_names, data, source)
+            named = None if row_names is None else RowLabels.named(row_names, data, source)
             with _listening() as remarks:
                 prepared = prepare_rows(model, source)
             names = choose_names(model, source)
@@ -174,9 +180,9 @@ def report(
                 "image_shape": choose_image_shape(image_shape, model, names, prepared),
                 "names": names,
                 "n_reconstructions": n_reconstructions,
-                "row_labels": labels,
+                "row_labels": named,
                 "remarks": remarks,
-                "anomalies": find_anomalies(model, source, labels),
+                "anomalies": find_anomalies(model, source, named),
             }
             page = render(make(of_page, source, y, asked, threshold=threshold, max_rows=max_rows, gabor=gabor))
         finally:

@@ -1,4 +1,4 @@
-"""What can be asked of a page about a dictionary beyond what all pages show: texts, a map, a second dictionary."""
+"""What can be asked of a page about a dictionary beyond what all pages show: texts, labels, a second one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from rhohat.data import RowSource
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.inspection.dictionary_evaluation import evaluation_of
+from rhohat.inspection.reporting.dictionaries.classes import ClassesOfRows
 from rhohat.inspection.reporting.dictionaries.comparing import Comparison, compared
 from rhohat.inspection.reporting.dictionaries.contexts import open_contexts, texts_of_harvest
 from rhohat.inspection.reporting.dictionaries.geometry import check_projection
@@ -24,6 +25,14 @@ from rhohat.models.pipelines import estimator_of, prepare_rows
 __all__ = ["AskedOfDictionary"]
 
 
+#: Parameters for dictionaries only, and what to do with other models.
+_ELSEWHERE = {
+    "texts": "name the rows by row_names instead",
+    "compare": "leave it out",
+    "labels": "pass the targets of a classifier as y",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class AskedOfDictionary:
     """The parameters of `report` that are for dictionaries only, see there."""
@@ -31,6 +40,7 @@ class AskedOfDictionary:
     texts: Any = None
     projection: str = "auto"
     compare: Any = None
+    labels: Any = None
 
     def checked(self, model: Any, data: Any) -> AskedOfDictionary:
         """Return these parameters for a model and the data of its page, with the texts of a harvest.
@@ -45,7 +55,7 @@ class AskedOfDictionary:
         """
         check_projection(self.projection)
         if not estimator_of(model).has_sparse_codes:
-            for name, instead in (("texts", "name the rows by row_names instead"), ("compare", "leave it out")):
+            for name, instead in _ELSEWHERE.items():
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} is for the page about a dictionary only; {instead}.")
             return self
@@ -72,7 +82,8 @@ class AskedOfDictionary:
             Largest number of rows to measure.
         """
         contexts = None if self.texts is None else open_contexts(self.texts, source)
-        how: dict[str, Any] = {"threshold": threshold, "max_rows": max_rows, "contexts": contexts}
+        classes = None if self.labels is None else ClassesOfRows.of(self.labels, source)
+        how: dict[str, Any] = {"threshold": threshold, "max_rows": max_rows, "contexts": contexts, "classes": classes}
         of_other = None if self.compare is None else _prepared_for(self.compare, source, prepared)
         measured = measure_dictionary(estimator_of(model), prepared, **how)
         latents = describe_latents(estimator_of(model), self.projection)

@@ -15,6 +15,7 @@ from rhohat.estimators.dictionary_messages import ending_of
 from rhohat.inspection.dictionary_evaluation import evaluation_of
 from rhohat.inspection.evaluated import DictionaryEvaluation
 from rhohat.inspection.reporting.charts import draw_curves
+from rhohat.inspection.reporting.dictionaries.classes import MeasuredClasses
 from rhohat.inspection.reporting.dictionaries.comparing import Comparison
 from rhohat.inspection.reporting.dictionaries.figures import figures_of_dictionary
 from rhohat.inspection.reporting.dictionaries.histograms import Histogram, histogram_of_densities, histogram_of_l0
@@ -73,7 +74,7 @@ class DictionaryContent(PageContent):
         "common.js",
         *(
             f"dictionaries/{name}.js"
-            for name in ("columns", "latents", "contexts", "examples", "map", "table", "dialog")
+            for name in ("columns", "latents", "contexts", "examples", "map", "table", "dialog", "classes")
         ),
     )
     usual_ends: ClassVar[tuple[str, ...]] = ("max_iter", "stopped", "given")
@@ -134,6 +135,11 @@ class DictionaryContent(PageContent):
     def figures(self) -> list[Figure]:
         """Figures that summarize the dictionary."""
         return figures_of_dictionary(self.evaluated, getattr(self.estimator, "target_l0", None))
+
+    @property
+    def classes(self) -> MeasuredClasses | None:
+        """What is known of the classes of the rows; None if they have no labels."""
+        return self.measured.classes
 
     @property
     def has_contexts(self) -> bool:

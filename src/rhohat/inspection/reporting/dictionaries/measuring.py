@@ -13,6 +13,7 @@ from rhohat.data.finite import check_finite_block
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.inspection.kept_rows import SparseRows, SparseSampledRows, SparseTopRows, SparseWeakestRows
 from rhohat.inspection.metrics import ActivationStatistics, ReconstructionStatistics, encoder_decoder_cosine
+from rhohat.inspection.reporting.dictionaries.classes import ClassesOfRows, MeasuredClasses
 from rhohat.inspection.reporting.dictionaries.contexts import Contexts
 from rhohat.inspection.reporting.dictionaries.geometry import Geometry, geometry_of
 from rhohat.inspection.reporting.dictionaries.spread import N_SAMPLED, N_WEAKEST, Spread
@@ -47,6 +48,8 @@ class DictionaryMeasurements:
         The texts of the rows; None if they are not known.
     windows : Windows, default=None
         Activations on the tokens around the top rows and those of the spread; None without texts.
+    classes : MeasuredClasses, default=None
+        What is known of the classes of the rows; None if they have no labels.
     """
 
     rows: NDArray[np.intp]
@@ -57,6 +60,7 @@ class DictionaryMeasurements:
     spread: Spread
     contexts: Contexts | None = None
     windows: Windows | None = None
+    classes: MeasuredClasses | None = None
 
     @property
     def examples(self) -> NDArray[np.intp]:
@@ -108,6 +112,7 @@ def measure_dictionary(
     threshold: float = 0.0,
     max_rows: int | None = None,
     contexts: Contexts | None = None,
+    classes: ClassesOfRows | None = None,
 ) -> DictionaryMeasurements:
     """Measure a fitted dictionary on rows, in one pass over the rows.
 
@@ -123,6 +128,8 @@ def measure_dictionary(
     contexts : Contexts, default=None
         The texts of the rows. With them, rows near those that are shown are encoded a second time if the codes of all
         rows are too large to be kept.
+    classes : ClassesOfRows, default=None
+        The classes of the rows.
 
     Returns
     -------
@@ -136,6 +143,7 @@ def measure_dictionary(
     n_not_zero = np.zeros(n_latents, np.int64)
     runs = runs_of_rows(len(source), max_rows)
     all_codes = CodesOfRows(dictionary, source, runs)
+    of_classes = None if classes is None else MeasuredClasses(classes, sum(stop - start for start, stop in runs))
     for first, rows in blocks_of_runs(source, runs, n_units=1):
         check_finite_block(rows, source.name, first, source.feature_names)
         codes = dictionary.codes(open_rows(rows))
@@ -147,13 +155,14 @@ def measure_dictionary(
             kept.update(codes, first, texts)
         if contexts is not None:
             all_codes.add(first, codes)
+        if of_classes is not None:
+            of_classes.update(codes, first)
     measured = np.concatenate([np.arange(start, stop) for start, stop in runs])
-    found = DictionaryMeasurements(
-        measured, activations, reconstructions, n_not_zero, top, Spread.of(top, sampled, weakest), contexts
-    )
+    spread = Spread.of(top, sampled, weakest)
+    found = DictionaryMeasurements(measured, activations, reconstructions, n_not_zero, top, spread, classes=of_classes)
     if contexts is None:
         return found
-    return replace(found, windows=windows_of(found.examples, contexts, all_codes))
+    return replace(found, contexts=contexts, windows=windows_of(found.examples, contexts, all_codes))
 
 
 def describe_latents(dictionary: UsableDictionary, projection: str = "auto") -> Latents:

@@ -34,6 +34,10 @@ def model_data(measured: DictionaryMeasurements, latents: Latents, shown: ShownR
         "geometry": latents.geometry.record(),
     }
     columns = {**_measures(measured, latents), **_examples(measured, shown), **_similar(latents)}
+    if measured.classes is not None:
+        of_classes = measured.classes.page_data()
+        record |= of_classes.record
+        columns |= of_classes.columns
     columns |= {**_features(latents, shown, record), **latents.geometry.columns()}
     return PageData(record, columns)
 

@@ -42,6 +42,11 @@ const latentTable = (() => {
     sort.append(make("option", { value: key }, name));
   }
   if (record.nSimilar) sort.append(make("option", { value: "similarity" }, "similarity"));
+  const sortClass = byId("sort-class");
+  if (sortClass && columns.has("classCorrelations")) {
+    sort.append(make("option", { value: "class" }, "correlation with a class"));
+    record.classes.names.forEach((name, number) => sortClass.append(make("option", { value: number }, name)));
+  }
   if (inContexts) inContexts.parentElement.hidden = !contexts.isThere;
   const map = latentMap.mapOf((latents, latent) => examples.strongest(latents, latent));
   let ranges = rangesOf(measures);
@@ -65,6 +70,22 @@ const latentTable = (() => {
     return { key: "similarity", name: `${about} with latent ${latent}`, values: own.similarityTo(latent) };
   }
 
+  /** Returns the measure by which latents are correlated with the class that was chosen. */
+  function correlation() {
+    const number = Number(sortClass.value);
+    const values = own.of("classCorrelations", number, own.n);
+    const name = `correlation with ${record.classes.names[number].slice(0, 30)}`;
+    return { key: "class", name, values: Float64Array.from(values, (value) => value / 32767) };
+  }
+
+  /** Returns the measures that have a column: those of every table, and what latents are sorted by. */
+  function allColumns() {
+    similarTo.parentElement.hidden = sort.value !== "similarity";
+    if (sortClass) sortClass.parentElement.hidden = sort.value !== "class";
+    if (sort.value === "similarity") return [...measures, similarity()];
+    return sort.value === "class" ? [...measures, correlation()] : measures;
+  }
+
   function arrange() {
     const [asked, within] = [numberFilter(numbers), rangeFilter(measures, ranges)];
     const named = search ? examples.nameFilter(own, search.value) : () => true;
@@ -74,8 +95,7 @@ const latentTable = (() => {
     for (let latent = 0; latent < own.n; latent++) {
       if (kept(latent) && asked(latent) && within(latent) && named(latent) && contains(latent)) order.push(latent);
     }
-    similarTo.parentElement.hidden = sort.value !== "similarity";
-    columnsShown = sort.value === "similarity" ? [...measures, similarity()] : measures;
+    columnsShown = allColumns();
     const values = columnsShown.find(({ key }) => key === sort.value)?.values;
     const sign = ascending ? 1 : -1;
     const compared = (a, b) => sign * (values ? values[a] - values[b] : a - b) || a - b;
@@ -177,6 +197,7 @@ const latentTable = (() => {
   });
   state.addEventListener("change", arrange);
   similarTo.addEventListener("input", arrange);
+  sortClass?.addEventListener("change", arrange);
   chosenModel?.addEventListener("change", () => show(Number(chosenModel.value)));
   listen();
   byId("reset").addEventListener("click", () => {
