@@ -50,7 +50,7 @@ NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py 
   tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/prose.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 
-.PHONY: help install demo reproduce docs test test-device quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-gpu bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations clean
+.PHONY: help install demo reproduce docs test test-device quick coverage check check-oldest mutants bench bench-digits bench-detectors bench-gpu bench-kernels bench-profile bench-cluster bench-out-of-core bench-start bench-threads bench-references gradient-checks cli-reference public-api mutations peers clean
 
 help:
 	@echo "make install           set up .venv with everything"
@@ -76,7 +76,8 @@ help:
 	@echo "make bench-threads     fits in several threads at a time beside as many in a row"
 	@echo "make bench-references  writes benchmarks/references.json; takes a quarter of an hour"
 	@echo "make gradient-checks   writes the table in docs/gradient-checks.md"
-	@echo "make mutations         loads 10,000 damaged and forged model files, and watches the memory"
+	@echo "make mutations         loads 10,000 damaged and forged model files, and as many of other libraries' formats"
+	@echo "make peers             SAELens, sparsify and dictionary_learning load what is exported, and the other way round"
 	@echo "make cli-reference     writes docs/cli.md from the commands' help"
 	@echo "make public-api        writes tests/public_api.txt, after the public interface was changed on purpose"
 	@echo "make clean             remove .venv, caches and results"
@@ -199,6 +200,11 @@ gradient-checks: $(STAMP)
 
 mutations: $(STAMP)
 	$(BIN)/python -m tests.models.model_file.mutations 10000
+	$(BIN)/python -W ignore -m tests.models.formats.mutations 10000
+
+# Other libraries in environments of their own, some GB, which load what rhohat exports and write what it loads.
+peers: $(STAMP)
+	$(BIN)/python -m tests.models.formats.peers
 
 cli-reference: $(STAMP)
 	$(BIN)/python docs/write_cli_reference.py
@@ -207,6 +213,6 @@ public-api: $(STAMP)
 	$(BIN)/python -m tests.public_api
 
 clean:
-	rm -rf .venv .venv-oldest mutants .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
+	rm -rf .venv .venv-oldest .venv-peers mutants .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo benchmarks/results \
 	  benchmarks/.venv reproductions/partial docs/_build docs/gallery docs/api/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,10 +51,14 @@ def saelens(folder, x):
     config = json.loads((folder / "cfg.json").read_text())
     w = tensors_of(folder / "sae_weights.safetensors")
     version = config.get("sae_lens_version") or config.get("metadata", {}).get("sae_lens_version") or "0"
-    if int(version.split(".")[0]) < 6:
-        config = {"architecture": "standard", "apply_b_dec_to_input": True, **config}
-        if config.get("activation_fn_str") == "topk":
+    config = {"apply_b_dec_to_input": True, "normalize_activations": "none", **config}
+    if not isinstance(version, str) or int("0" + version.split(".")[0]) < 6:
+        config = {"architecture": "standard", **config}
+        if config.get("activation_fn_str", config.get("activation_fn")) == "topk":
             config.update(architecture="topk", k=config["activation_fn_kwargs"]["k"])
+        if config["normalize_activations"] is None or config["normalize_activations"] is False:
+            config["normalize_activations"] = "none"
+    config.setdefault("rescale_acts_by_decoder_norm", "batchtopk" in config["architecture"])
     x, mean, deviation = x.astype(np.float64), 0.0, 1.0
     given = x
     if config["normalize_activations"] == "layer_norm":
@@ -69,12 +73,17 @@ def saelens(folder, x):
     codes = _codes_of_saelens(config, w, pi)
     decoder = w["W_dec"]
     if config.get("rescale_acts_by_decoder_norm"):
-        decoder = decoder / np.linalg.norm(decoder, axis=1, keepdims=True)
+        decoder = decoder / norms_of_saelens(decoder)[:, np.newaxis]
     weighted = codes * w.get("scaling_factor", 1.0) * w.get("finetuning_scaling_factor", 1.0)
     made = weighted @ decoder + w["b_dec"]
     if "skip" in config["architecture"]:
         made = made + given @ w["W_skip"].T
     return codes, made if transcodes else made * deviation + mean
+
+
+def norms_of_saelens(decoder):
+    """Return norms as SAELens folds them into weights, see `get_W_dec_norm`."""
+    return np.maximum(np.linalg.norm(decoder, axis=1), 1e-8)
 
 
 def _codes_of_saelens(config, w, pi):
@@ -84,7 +93,7 @@ def _codes_of_saelens(config, w, pi):
         return (pi + w["b_gate"] > 0) * relu(pi * np.exp(w["r_mag"]) + w["b_mag"])
     a = pi + w["b_enc"]
     if config.get("rescale_acts_by_decoder_norm"):
-        a = a * np.linalg.norm(w["W_dec"], axis=1)
+        a = a * norms_of_saelens(w["W_dec"])
     if architecture == "topk":
         return largest(a, config["k"])
     if architecture in ("batchtopk", "matryoshka_batchtopk"):
@@ -132,10 +141,10 @@ def sparsify(folder, x):
     """Return what sparsify makes of rows: see `SparseCoder.encode` and `forward`."""
     config = json.loads((folder / "cfg.json").read_text())
     w = tensors_of(folder / "sae.safetensors")
-    inputs = x if config["transcode"] else x - w["b_dec"]
-    codes = largest(relu(inputs @ w["encoder.weight"].T + w["encoder.bias"]), config["k"])
+    inputs = x if config.get("transcode", False) else x - w["b_dec"]
+    codes = largest(relu(inputs @ w["encoder.weight"].T + w["encoder.bias"]), config.get("k", 32))
     made = codes @ w["W_dec"] + w["b_dec"]
-    return codes, made + x @ w["W_skip"].T if config["skip_connection"] else made
+    return codes, made + x @ w["W_skip"].T if config.get("skip_connection", False) else made
 
 
 def openai(x, state):
@@ -168,11 +177,20 @@ def llama_scope(folder, x):
     """Return what the owners of Llama Scope make of rows: biases and weights are brought to activations as they are."""
     config = json.loads((folder / "hyperparams.json").read_text())
     w = tensors_of(folder / "checkpoints" / "final.safetensors")
-    norms = config["dataset_average_activation_norm"]
-    of_input, of_output = (np.sqrt(config["d_model"]) / norms[side] for side in ("in", "out"))
-    bias = w["encoder.bias"] / of_input
+    of_input = of_output = 1.0
+    if config.get("norm_activation", "dataset-wise") == "dataset-wise":
+        norms = config["dataset_average_activation_norm"]
+        of_input, of_output = (np.sqrt(config["d_model"]) / norms[side] for side in ("in", "out"))
+    output_bias = w["decoder.bias"] / of_output if config.get("use_decoder_bias", True) else 0.0
     decoder = w["decoder.weight"].T * of_input / of_output
-    a = x @ w["encoder.weight"].T + bias
-    lengths = np.linalg.norm(decoder, axis=1)  # the decoder has rows of norm 1 in the end
-    codes = a * lengths * (a * lengths > config["jump_relu_threshold"])
-    return codes, codes @ (decoder / lengths[:, np.newaxis]) + w["decoder.bias"] / of_output
+    inputs = x - output_bias if config.get("apply_decoder_bias_to_pre_encoder", False) else x
+    a = inputs @ w["encoder.weight"].T + w["encoder.bias"] / of_input
+    if config.get("sparsity_include_decoder_norm", True):  # the decoder has rows of norm 1 in the end
+        lengths = np.linalg.norm(decoder, axis=1)
+        a, decoder = a * lengths, decoder / lengths[:, np.newaxis]
+    function, threshold = config.get("act_fn", "relu").lower(), config.get("jump_relu_threshold", 0)
+    if function == "jumprelu" or (function == "topk" and threshold > 0):
+        codes = a * (a > max(threshold, 0))
+    else:
+        codes = largest(a, config["top_k"]) if function == "topk" else relu(a)
+    return codes, codes @ decoder + output_bias

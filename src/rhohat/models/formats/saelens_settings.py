@@ -14,10 +14,12 @@ _RENAMED = {
     "hook_point_head_index": "hook_head_index",
     "activation_fn_str": "activation_fn",
 }
-#: Settings before version 6 that a dictionary's numbers depend on.
+#: Settings that a dictionary's numbers depend on, or a training that goes on; some of them are of later versions only.
 _OF_NUMBERS = (
     *("architecture", "d_in", "d_sae", "d_out", "dtype", "apply_b_dec_to_input", "normalize_activations", "k"),
-    *("reshape_activations", "finetuning_scaling_factor", "device", "lp_norm", "l1_coefficient"),
+    *("reshape_activations", "finetuning_scaling_factor", "device", "rescale_acts_by_decoder_norm"),
+    *("lp_norm", "l1_coefficient", "l0_coefficient", "target_l0", "matryoshka_widths", "decoder_init_norm"),
+    *("jumprelu_bandwidth", "jumprelu_sparsity_loss_mode"),
 )
 #: Settings before version 6 that say where a dictionary comes from.
 _OF_ORIGIN = (
@@ -57,7 +59,9 @@ def _nested(found: dict[str, Any], source: str) -> tuple[Settings, tuple[str, ..
     """Return an old configuration in the form of today."""
     old = Settings({_RENAMED.get(name, name): value for name, value in found.items()}, source)
     known = {name: old.any(name) for name in _OF_NUMBERS if name in old}
-    known["metadata"] = {name: old.any(name) for name in _OF_ORIGIN if name in old}
+    within = old.any("metadata", {})
+    origin = {name: old.any(name) for name in _OF_ORIGIN if name in old}
+    known["metadata"] = {**within, **origin} if isinstance(within, dict) else within
     known.setdefault("architecture", "standard")
     normalize = known.get("normalize_activations")
     if normalize is None or isinstance(normalize, bool):
