@@ -34,7 +34,13 @@ ROLE = re.compile(r"\{(?:func|meth|class|attr|mod|exc)\}`~?([\w.]+)`")
 
 
 #: Pages whose commands run as well, with the files that the Python code before them writes.
-WITH_COMMANDS = ("how_to/anomalies.md", "how_to/harvest.md", "how_to/predicting.md", "how_to/tabular.md")
+WITH_COMMANDS = (
+    "how_to/anomalies.md",
+    "how_to/exchange.md",
+    "how_to/harvest.md",
+    "how_to/predicting.md",
+    "how_to/tabular.md",
+)
 
 
 def blocks(page, language):
