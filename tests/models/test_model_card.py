@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ CARD = rhohat.ModelCard(
     data="Fisher's irises, 150 rows",
     figures={"explained variance": 0.93, "J": float("inf")},
     held_out={"explained variance": np.float32(0.5), "rows": 15},
+    origin={"model_name": "gpt2", "layer": "3"},
 )
 
 
@@ -43,6 +45,11 @@ def model():
         ({"figures": {"R2": "high"}}, "'R2' in figures of a model card must be a number; got 'high'"),
         ({"held_out": {"": 1.0}}, "a string of 1 to 128 characters; got ''"),
         ({"held_out": {"a" * 129: 1.0}}, "a string of 1 to 128 characters"),
+        ({"origin": ["gpt2"]}, "origin of a model card must be a dict of names to texts"),
+        ({"origin": {"layer": 3}}, "'layer' in origin of a model card must be a string; got 3"),
+        ({"origin": {"": "gpt2"}}, "the name of an entry in origin of a model card must be a string"),
+        ({"origin": {"a": "b" * 4_097}}, "'a' in origin of a model card has at most 4,096 characters; got 4,097"),
+        ({"origin": {str(number): "" for number in range(257)}}, "at most 256 entries; got 257"),
         ({"figures": {str(number): 0.0 for number in range(257)}}, "at most 256 figures; got 257"),
     ],
 )
@@ -103,7 +110,7 @@ def test_a_note_replaces_that_of_the_card(tmp_path):
     estimator = model()
     estimator.model_card_ = CARD
     rhohat.save(estimator, path, note="Newer.")
-    assert rhohat.load(path).model_card_ == rhohat.ModelCard("Newer.", CARD.data, CARD.figures, CARD.held_out)
+    assert rhohat.load(path).model_card_ == replace(CARD, note="Newer.")
     assert estimator.model_card_ == CARD
     rhohat.save(model(), path, note="Alone.")
     assert rhohat.load(path).model_card_ == rhohat.ModelCard(note="Alone.")

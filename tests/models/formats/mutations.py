@@ -282,7 +282,7 @@ def independent(kind, folder):
 
 
 def _arrays(state):
-    return {name: one.double().numpy() if hasattr(one, "numpy") else one for name, one in state.items()}
+    return {name: one.detach().double().numpy() if hasattr(one, "numpy") else one for name, one in state.items()}
 
 
 def is_like(made, expected):

@@ -171,6 +171,12 @@ def test_a_threshold_that_codes_do_not_depend_on_is_remarked_on(tmp_path):
     assert "Its threshold, 0.25, is left out" in rhohat.load(tmp_path).model_card_.note
 
 
+def test_a_decoder_that_dictionary_learning_would_scale_is_remarked_on():
+    note = rhohat.load(FIXTURES / "dictionary_learning" / "AutoEncoder").model_card_.note
+    assert "dictionary_learning scales them to 1 when it loads the file" in note
+    assert rhohat.load(FIXTURES / "dictionary_learning" / "AutoEncoderNew").model_card_.note == ""
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [

@@ -183,6 +183,20 @@ def test_a_factor_that_nothing_needs_is_refused():
         rhohat.load(FIXTURES / "saelens" / "topk", activation_scale=2.0)
 
 
+def test_a_transcoder_of_scaled_rows_is_refused(changed):
+    folder = changed("saelens/transcoder", normalize_activations="expected_average_only_in")
+    with pytest.raises(ModelFileError, match="by which factor the outputs of a transcoder were multiplied"):
+        rhohat.load(folder, activation_scale=2.0)
+
+
+def test_a_configuration_without_a_version_keeps_all_that_numbers_depend_on(changed):
+    folder = changed("saelens/topk_by_norms", metadata={"hook_name": "here"})
+    rows, codes, _ = expected(folder)
+    model = rhohat.load(folder)
+    np.testing.assert_allclose(made_by(model, rows)[0], codes, atol=2e-6)
+    assert model.model_card_.origin["hook_name"] == "here"
+
+
 def test_logarithms_of_thresholds_are_those_of_versions_before_6_48(changed):
     folder = FIXTURES / "saelens" / "trained_jumprelu" / "training"
     thresholds = load_file(folder / "sae_weights.safetensors")["threshold"]

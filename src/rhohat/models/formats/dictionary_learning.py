@@ -20,6 +20,11 @@ CONFIGURATION, WEIGHTS = "config.json", "ae.pt"
 _CHECKPOINTS = "checkpoints"
 _OF_BACKUPS = {"step", "ae", "optimizer"}
 _MOST_LATENTS = 2**40
+_UNIT_NORM = 1e-4  # largest difference of a norm from 1 that is rounding
+_SCALED_WHEN_LOADED = (
+    "Its decoder has rows of other norms than 1. dictionary_learning scales them to 1 when it loads the file, so that"
+    " its codes are larger by these norms; here they are as the weights give them."
+)
 
 
 @dataclass(frozen=True)
@@ -154,26 +159,6 @@ def _dictionary(name: str, tensors: StateDict, factor: float, settings: Settings
     encoder, decoder = (tensors.take(matrix) for matrix in layout.matrices)
     if layout.is_transposed:
         encoder, decoder = encoder.T, decoder.T
-    own: dict[str, Any] = {}
-    remarks: tuple[str, ...] = ()
-    if layout.kind == "gated":
-        own = {"log_scale": tensors.take("r_mag"), "magnitude_bias": factor * tensors.take("mag_bias")}
-    elif layout.kind == "jumprelu":
-        own = {"thresholds": np.maximum(factor * tensors.take("threshold"), 0)}
-    elif layout.kind != "relu":
-        k, threshold = _scalar(tensors, "k"), factor * _scalar(tensors, "threshold")
-        if settings.number("k", k) != k:
-            raise settings.refused("k", settings.any("k"), f"{k:g}, as in the weights")
-        own = {"k": k}
-        if layout.kind != "topk":
-            own["threshold"] = threshold if threshold >= 0 else None  # it is -1 before it is known
-        elif threshold >= 0:
-            remarks = (
-                f"Its threshold, {threshold:g}, is left out, since only codes that are made with use_threshold=True"
-                " depend on it.",
-            )
-    if layout.kind == "matryoshka":
-        own["prefixes"] = _prefixes(tensors.take("group_sizes"))
     return ExchangedDictionary(
         layout.kind,
         encoder,
@@ -181,11 +166,34 @@ def _dictionary(name: str, tensors: StateDict, factor: float, settings: Settings
         factor * tensors.take(layout.encoder_bias),
         factor * tensors.take(layout.decoder_bias),
         centered=layout.centered,
-        **own,
+        **_own_parts(name, tensors, decoder, factor, settings),
         settings=_settings_of_training(layout.kind, settings),
         origin=_origin(name, settings),
-        remarks=remarks,
     )
+
+
+def _own_parts(name: str, tensors: StateDict, decoder: FloatArray, factor: float, settings: Settings) -> dict[str, Any]:
+    """Return what a class has beside two weights and two biases, and remarks on it."""
+    kind = CLASSES[name].kind
+    if kind == "gated":
+        return {"log_scale": tensors.take("r_mag"), "magnitude_bias": factor * tensors.take("mag_bias")}
+    if kind == "jumprelu":
+        return {"thresholds": np.maximum(factor * tensors.take("threshold"), 0)}
+    if kind == "relu":
+        norms = np.linalg.norm(decoder, axis=1)
+        scaled = name == "AutoEncoder" and np.abs(norms - 1).max(initial=0) > _UNIT_NORM
+        return {"remarks": (_SCALED_WHEN_LOADED,)} if scaled else {}
+    k, threshold = _scalar(tensors, "k"), factor * _scalar(tensors, "threshold")
+    if settings.number("k", k) != k:
+        raise settings.refused("k", settings.any("k"), f"{k:g}, as in the weights")
+    if kind == "topk":
+        unused = (
+            f"Its threshold, {threshold:g}, is left out, since only codes that are made with use_threshold=True depend"
+            " on it."
+        )
+        return {"k": k, "remarks": (unused,) if threshold >= 0 else ()}
+    parts: dict[str, Any] = {"k": k, "threshold": threshold if threshold >= 0 else None}  # it is -1 before it is known
+    return {**parts, "prefixes": _prefixes(tensors.take("group_sizes"))} if kind == "matryoshka" else parts
 
 
 def _scalar(tensors: StateDict, name: str) -> float:

@@ -77,7 +77,7 @@ class NpzFile(Tensors):
         if len(content) != n_bytes:
             raise ModelFileError(f"the array {name[:60]!r} of {self._path.name} has not as many numbers as it says.")
         stored = np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
-        return stored.astype(np.float64 if dtype.itemsize == 8 or dtype.kind in "iu" else np.float32)
+        return stored.astype(np.float64 if dtype.itemsize == 8 or dtype.kind in "iu" else np.float32, copy=False)
 
 
 def _description(part: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -73,6 +73,12 @@ def read_saelens(folder: Path, activation_scale: float | None = None) -> Exchang
     if dictionary.kind == "jumprelu":
         dictionary = _of_batches(dictionary, metadata)
     factor = _factor_of_rows(folder, settings, activation_scale)
+    if factor is not None and dictionary.transcodes:
+        raise settings.unsupported(
+            "normalize_activations",
+            "expected_average_only_in",
+            "the file does not say by which factor the outputs of a transcoder were multiplied",
+        )
     rescales = _flag_of_norms(architecture, settings)
     tensors.finish()
     settings.finish()

@@ -82,7 +82,7 @@ class TensorFile(Tensors):
             stored = np.fromfile(file, _TYPES[kind], math.prod(shape)).reshape(shape)
         if kind == "BF16":
             return bfloat16_as_float32(stored)
-        return stored.astype(np.float64 if kind in ("F64", "I64", "I32") else np.float32)
+        return stored.astype(np.float64 if kind in ("F64", "I64", "I32") else np.float32, copy=False)
 
     def _checked(self, header: dict[str, Any], n_bytes: int) -> dict[str, tuple[str, tuple[int, ...], int]]:
         """Return the type, the shape and the place of each tensor, which together are all bytes of the file."""

@@ -100,7 +100,7 @@ class TorchFile:
         placed = np.lib.stride_tricks.as_strided(stored[tensor.offset :] if size else stored[:0], tensor.shape, strides)
         if storage.kind == "BF16":
             return bfloat16_as_float32(placed)
-        return placed.astype(np.float64 if storage.kind in ("F64", "I64", "I32") else np.float32)
+        return placed.astype(np.float64 if storage.kind in ("F64", "I64", "I32") else np.float32, copy=False)
 
 
 class StateDict(Tensors):
