@@ -67,7 +67,7 @@ def test_demo_prints_the_evidence_and_writes_pictures(invoke, tmp_path, folder):
     assert re.search(r"Gabor R², median +0\.\d{3} for the 4 hidden units", result.stdout)
     assert re.search(r"0\.\d{3} for 4 principal components", result.stdout)
     assert re.search(r"iterations +3 ", result.stdout)
-    assert re.search(r"constant units +\d of 4, which are about as active on every patch", result.stdout)
+    assert re.search(r"dead units +\d of 4, which no patch activates", result.stdout)
 
 
 def test_the_commands_that_the_demo_suggests_can_be_typed_at_once(invoke, run, tmp_path):
@@ -170,7 +170,7 @@ def test_the_demo_learns_edge_detectors(tmp_path):
     assert 0.3 < result.explained_variance < 1
     model, patches = rhohat.load(tmp_path / FILES[0]), np.load(tmp_path / FILES[1]).reshape(-1, 64)
     evaluation = rhohat.evaluate(model, patches)
-    assert result.n_constant == round(25 * evaluation.constant_fraction) == round(25 * evaluation.dead_fraction)
+    assert result.n_dead == round(25 * evaluation.dead_fraction) > 0
 
 
 def test_check_gradient_prints_a_row_for_every_combination_asked_for(invoke):
@@ -208,7 +208,7 @@ def test_check_gradient_says_what_it_needs(invoke, arguments, message):
     assert message in sentence(result.stderr)
 
 
-def test_units_that_are_constant_are_named_in_the_picture_and_drawn_last(monkeypatch, tmp_path):
+def test_dead_units_are_named_in_the_picture_and_drawn_last(monkeypatch, tmp_path):
     """Such a unit is a black square, which looks like a fault to whoever sees it without a word."""
     drawn = {}
 
@@ -216,23 +216,25 @@ def test_units_that_are_constant_are_named_in_the_picture_and_drawn_last(monkeyp
         drawn.setdefault(title, filters)
 
     monkeypatch.setattr(demonstration, "plot_filters", plot)
-    result = run_demo(tmp_path, n_patches=1000, n_components=10, max_iter=20, n_jobs=1)
+    result = run_demo(tmp_path, n_patches=1000, n_components=10, max_iter=60, n_jobs=1)
+    patches = rhohat.PatchNormalizer().fit_transform(np.load(tmp_path / "patches.npy").reshape(1000, 64))
+    dead = (result.autoencoder.transform(patches) <= 0.1).all(axis=0)
+    assert result.n_dead == dead.sum() > 0
     (title, *_) = drawn
-    assert title == "What each hidden unit looks for"
-    assert result.n_constant == 0
+    assert f"{result.n_dead} squares: dead units" in title or "Last square: a dead unit" in title
     inputs = result.autoencoder.maximal_inputs()
-    np.testing.assert_array_equal(drawn[title], inputs)
+    np.testing.assert_array_equal(drawn[title], np.concatenate([inputs[~dead], inputs[dead]]))
 
     patches = np.random.default_rng(0).random((1000, 64))
-    codes = result.autoencoder.transform(patches)
+    codes = np.full((1000, 10), 0.5)
     codes[:, [1, 4]] = 0.01
-    constant = demonstration._is_constant(codes)
-    assert constant.nonzero()[0].tolist() == [1, 4]
+    dead = demonstration._is_dead(codes)
+    assert dead.nonzero()[0].tolist() == [1, 4]
     drawn.clear()
-    demonstration._draw(tmp_path, result.autoencoder, patches, constant)
+    demonstration._draw(tmp_path, result.autoencoder, patches, dead)
     (title, *_) = drawn
-    assert title.endswith("\nLast 2 squares: constant units, which detect nothing")
+    assert title.endswith("\nLast 2 squares: dead units, which no patch activates")
     np.testing.assert_array_equal(drawn[title][-2:], inputs[[1, 4]])
-    assert demonstration._title_of_filters(constant[:4]).endswith(
-        "\nLast square: a constant unit, which detects nothing"
-    )
+    assert demonstration._title_of_filters(np.zeros(4, np.bool_)) == "What each hidden unit looks for"
+    assert demonstration._title_of_filters(np.ones(4, np.bool_)).endswith("All units are dead: no patch activates them")
+    assert demonstration._title_of_filters(dead[:4]).endswith("\nLast square: a dead unit, which no patch activates")

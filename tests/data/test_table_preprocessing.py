@@ -51,6 +51,7 @@ def test_scikit_learns_contract_is_kept(estimator, check):
     check(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:column 'grape' holds 1 text that the training did not have:UserWarning")
 @pytest.mark.parametrize(("scale", "scaler"), [("minmax", MinMaxScaler), ("standard", StandardScaler)])
 def test_numbers_and_categories_are_those_of_scikit_learns_parts(wines, scale, scaler):
     texts = wines[TEXTS].fillna("(missing)")
@@ -104,6 +105,57 @@ def test_a_table_comes_back_from_its_numbers(wines):
         preprocessor.inverse_transform(np.zeros((2, 3)))
 
 
+DTYPES = pd.DataFrame(
+    {
+        "integer": [1, 2, 3, 4],
+        "small": np.array([1, 2, 3, 4], np.int8),
+        "nullable": pd.array([1, None, 3, 2], dtype="Int64"),
+        "single": np.array([1, 2.5, 3, 4], np.float32),
+        "truth": [True, False, True, True],
+        "boolean": pd.array([True, None, False, True], dtype="boolean"),
+        "category": pd.Categorical(["x", "y", "x", "y"]),
+        "string": pd.array(["a", None, "b", "a"], dtype="string"),
+        "text": ["a", "b", "a", "b"],
+        "objects": [True, False, None, True],
+    }
+)
+
+
+@pytest.mark.parametrize("scale", ["minmax", "standard", "none"])
+def test_columns_come_back_in_their_dtypes(scale, tmp_path):
+    preprocessor = TablePreprocessor(scale, min_frequency=1).fit(DTYPES)
+    made = preprocessor.transform(DTYPES)
+    pd.testing.assert_frame_equal(preprocessor.inverse_transform(made), DTYPES)
+    model = make_pipeline(preprocessor, rhohat.SparseAutoencoder(n_components=2, random_state=0, max_iter=300))
+    rhohat.save(model.fit(DTYPES), tmp_path / "m.safetensors")
+    loaded = rhohat.load(tmp_path / "m.safetensors")[0]
+    assert loaded.dtypes_ == preprocessor.dtypes_
+    pd.testing.assert_frame_equal(loaded.inverse_transform(made), DTYPES)
+
+
+def test_values_that_have_no_place_in_a_dtype_come_back_in_one_that_has_room():
+    preprocessor = TablePreprocessor(min_frequency=1).fit(DTYPES)
+    back = preprocessor.inverse_transform(0.93 * preprocessor.transform(DTYPES))
+    assert back["integer"].tolist() == pytest.approx([1, 1.93, 2.86, 3.79])
+    assert [str(dtype) for dtype in back.dtypes[:5]] == ["float64", "float64", "float64", "float32", "bool"]
+    assert back["nullable"].isna().tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32", "float64", "bool"])
+def test_arrays_come_back_in_their_dtype(dtype):
+    rows = (np.arange(12).reshape(4, 3) % 5 > 1) if dtype == "bool" else np.arange(12).reshape(4, 3).astype(dtype)
+    preprocessor = TablePreprocessor().fit(rows)
+    back = preprocessor.inverse_transform(preprocessor.transform(rows))
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back, rows)
+
+
+def test_a_table_of_three_axes_is_refused_by_name():
+    for X in (np.zeros((4, 3, 2)), [[[1, 2]], [[3, 4]]]):
+        with pytest.raises(ValueError, match=r"X must be a table, with two axes, rows and columns; it has the shape"):
+            TablePreprocessor().fit(X)
+
+
 def test_rare_texts_share_a_column_and_unknown_ones_have_none():
     table = pd.DataFrame({"city": ["Oslo"] * 3 + ["Rome"] * 2 + ["Lima", "Bern"]})
     preprocessor = TablePreprocessor().fit(table)
@@ -119,7 +171,7 @@ def test_rare_texts_share_a_column_and_unknown_ones_have_none():
     with pytest.warns(UserWarning, match=r"1 text that the training did not have \('Paris'\), in 1 row, and it counts"):
         unknown = none.transform(pd.DataFrame({"city": ["Paris"]}))
     assert unknown.tolist() == [[0, 0, 0, 0]]
-    assert none.inverse_transform(unknown)["city"].tolist() == [None]
+    assert none.inverse_transform(unknown)["city"].isna().tolist() == [True]
 
 
 def test_every_kind_of_column_of_pandas_is_taken():
@@ -304,6 +356,10 @@ def test_a_few_texts_among_numbers_are_mistakes(tmp_path):
         (lambda learned, arrays: with_categories(arrays, 3, ["a", "b"]), "do not fit together"),
         (lambda learned, arrays: with_categories(arrays, 3, "abc"), "not sorted and different"),
         (lambda learned, arrays: with_categories(arrays, 0, ["a"]), "holds no texts"),
+        (lambda learned, arrays: with_categories(arrays, 0, ["a"], "rare"), "holds no texts"),
+        (lambda learned, arrays: with_categories(arrays, 3, ["b", "a"], "rare"), "not sorted and different"),
+        (lambda learned, arrays: learned.__setitem__("dtypes", ["float64[pyarrow]"]), "dtypes of the columns"),
+        (lambda learned, arrays: learned["dtypes"].pop(), "dtypes of the columns"),
     ],
 )
 def test_forged_files_are_refused(wines, tmp_path, edit, problem):
@@ -317,10 +373,10 @@ def test_forged_files_are_refused(wines, tmp_path, edit, problem):
         rhohat.load(path)
 
 
-def with_categories(arrays, column, texts):
-    categories = json.loads(arrays["steps.0.categories"].tobytes())
+def with_categories(arrays, column, texts, name="categories"):
+    categories = json.loads(arrays[f"steps.0.{name}"].tobytes())
     categories[column] = texts
-    arrays["steps.0.categories"] = np.frombuffer(json.dumps(categories).encode(), np.uint8)
+    arrays[f"steps.0.{name}"] = np.frombuffer(json.dumps(categories).encode(), np.uint8)
 
 
 def test_it_is_copied_and_searched_like_others(wines):
@@ -351,10 +407,31 @@ def test_what_the_fit_did_not_have_is_warned_of_once_for_all_columns(wines):
     assert made[[0, 1, 4]][:, grapes].sum() == 0
 
 
-def test_what_leaves_a_trace_is_not_warned_of(wines):
+def test_new_texts_are_told_from_rare_ones_with_which_they_share_a_column(wines, tmp_path):
     wines.loc[5, "grape"] = "a single one"
     preprocessor = TablePreprocessor().fit(wines)
     new = wines.iloc[:4].copy()
-    new.loc[:2, "grape"] = "Merlot"  # shares a column with the rare one
-    new["ash"] = np.nan
-    assert preprocessor.transform(new)[:, list(preprocessor.get_feature_names_out()).index("grape (rare)")].sum() == 3
+    new.loc[:2, "grape"] = ["a single one", "Merlot", "Merlot"]
+    said = "column 'grape' holds 1 text that the training did not have ('Merlot'), in 2 rows, and it counts as rare."
+    with pytest.warns(UserWarning, match="the training did not have") as warned:
+        made = preprocessor.transform(new)
+    assert [str(one.message) for one in warned] == [said]
+    assert made[:, list(preprocessor.get_feature_names_out()).index("grape (rare)")].sum() == 3
+    model = make_pipeline(preprocessor, rhohat.SparseAutoencoder(n_components=2, random_state=0, max_iter=300))
+    rhohat.save(model.fit(wines), tmp_path / "m.safetensors")
+    assert rhohat.load(tmp_path / "m.safetensors")[0].columns_ == preprocessor.columns_
+
+
+def test_too_many_rare_texts_are_not_remembered_so_that_nothing_is_said_of_new_ones(monkeypatch):
+    monkeypatch.setattr("rhohat.data.table_preprocessing._MOST_RARE", 3)
+    table = pd.DataFrame({"city": ["Oslo", "Rome"] * 8 + list("abcd")})
+    preprocessor = TablePreprocessor().fit(table)
+    assert preprocessor.columns_[0].rare is None
+    preprocessor.transform(pd.DataFrame({"city": ["Paris"]}))
+    assert TablePreprocessor().fit(table[:-1]).columns_[0].rare == ("a", "b", "c")
+
+
+def test_gaps_of_a_column_that_had_some_are_not_warned_of(wines):
+    new = wines.iloc[:4].copy()
+    new["strength"] = np.nan
+    assert np.isfinite(TablePreprocessor().fit(wines).transform(new)).all()

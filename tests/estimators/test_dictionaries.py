@@ -26,6 +26,19 @@ X = rows()
 # What is learned, by its definition.
 
 
+def expected_codes(kind, model, a):
+    """Return the codes of rows with the pre-activations a, computed from public attributes."""
+    if kind == "topk":
+        return np.where(a >= np.sort(a, axis=1)[:, -3:-2], np.maximum(a, 0), 0)
+    if kind == "l1":
+        return np.maximum(a, 0)
+    if kind == "gated":
+        magnitudes = model.magnitude_scales_ * (a - model.intercepts_[0]) + model.magnitude_biases_
+        assert not np.allclose(magnitudes, a, rtol=0.01)  # it has learned other magnitudes than those of the gate
+        return np.where(a > 0, np.maximum(magnitudes, 0), 0)
+    return np.where(a > (model.thresholds_ if kind == "jumprelu" else model.threshold_), a, 0)
+
+
 @pytest.mark.parametrize("normalize", ["mean_norm", "layer_norm", None])
 @pytest.mark.parametrize("kind", KINDS)
 def test_codes_and_reconstructions_are_those_of_the_public_weights(kind, normalize):
@@ -39,17 +52,7 @@ def test_codes_and_reconstructions_are_those_of_the_public_weights(kind, normali
     codes = model.transform(X).toarray()
     assert (codes >= 0).all()
     assert model.transform(X).nnz == np.count_nonzero(codes)
-    if kind == "topk":
-        expected = np.where(a >= np.sort(a, axis=1)[:, -3:-2], np.maximum(a, 0), 0)
-    elif kind in ("batch_topk", "matryoshka"):
-        expected = np.where(a > model.threshold_, a, 0)
-    elif kind == "l1":
-        expected = np.maximum(a, 0)
-    elif kind == "jumprelu":
-        expected = np.where(a > model.thresholds_, a, 0)
-    else:  # with parameters of their own
-        expected = codes
-        assert ((codes > 0) <= (a > 0)).all()
+    expected = expected_codes(kind, model, a)
     np.testing.assert_allclose(codes, expected, rtol=1e-9, atol=1e-12)
     made = codes @ decoder + mean
     np.testing.assert_allclose(model.inverse_transform(sparse.csr_array(codes)), made, rtol=EXACT, atol=1e-11)
@@ -59,6 +62,31 @@ def test_codes_and_reconstructions_are_those_of_the_public_weights(kind, normali
     np.testing.assert_array_equal(model.components_, decoder)
     left = ((X - made * scale - shift) ** 2).sum() / ((X - X.mean(0)) ** 2).sum()
     assert model.score(X) == pytest.approx(1 - left, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::rhohat.DeadLatentsWarning")
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_codes_of_a_transcoder_are_those_of_the_training(kind, center):
+    """In the training, rows are scaled and shifted; the public weights are for rows as they are."""
+    model = Transcoder(dictionary(kind, center=center, max_iter=20)).fit(X + 5, X[:, :2]).dictionary_
+    shifted = model._problem.scaling.apply(X + 5, np.empty_like(X))
+    known = model._problem.layout.views(model._state.theta)
+    a = shifted @ known.encoder.T + known.encoder_bias
+    of_training = expected_codes(kind, _AsTrained(model, known), a)
+    np.testing.assert_allclose(model.transform(X + 5).toarray(), of_training, rtol=1e-9, atol=1e-9)
+    a = (X + 5) @ model.coefs_[0] + model.intercepts_[0]
+    np.testing.assert_allclose(expected_codes(kind, model, a), of_training, rtol=1e-9, atol=1e-9)
+
+
+class _AsTrained:
+    """The attributes that `expected_codes` asks for, of a dictionary for rows as they are in its training."""
+
+    def __init__(self, model, known):
+        self.intercepts_, self.threshold_ = [known.encoder_bias], model.threshold_
+        self.magnitude_scales_ = np.exp(known.of_latents.get("log_scale", np.zeros(1)))
+        self.magnitude_biases_ = known.of_latents.get("magnitude_bias")
+        self.thresholds_ = known.of_latents.get("threshold")
 
 
 @pytest.mark.parametrize("normalize", ["mean_norm", None])

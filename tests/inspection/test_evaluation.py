@@ -401,7 +401,8 @@ def test_units_that_do_not_vary_are_counted_and_printed(rows):
     model.coefs_[0][:, :2] = 0
     evaluation = evaluate(model, rows)
     assert evaluation.constant_fraction == 2 / evaluation.n_units
-    assert re.search(rf"constant units +{evaluation.constant_fraction:.1%}", str(evaluation))
+    label = "constant units: hardly differ among rows, dead or not"
+    assert re.search(rf"{label} +{evaluation.constant_fraction:.1%}", str(evaluation))
     assert evaluation.to_dict()["constant_fraction"] == evaluation.constant_fraction
 
 

@@ -135,9 +135,9 @@ def _demo_rows(result: DemoResult) -> list[tuple[str, str]]:
             f"{result.explained_variance:.3f}; more units or a larger ρ raise it",
         ),
         (
-            "constant units",
-            f"{result.n_constant} of {n_units}, which are about as active on every patch"
-            + (":\nthe last squares of filters.png" if result.n_constant else ""),
+            "dead units",
+            f"{result.n_dead} of {n_units}, which no patch activates"
+            + (":\nthe last squares of filters.png" if result.n_dead else ""),
         ),
         (
             "Gabor R², median",

@@ -23,8 +23,9 @@ from rhohat.common.randomness import keyed_generator
 from rhohat.data import PatchNormalizer, photographs, sample_patches, whiten_image
 from rhohat.estimators import SparseAutoencoder
 from rhohat.inspection.gabor import gabor_fit
-from rhohat.inspection.metrics import ActivationStatistics
+from rhohat.inspection.metrics import ActivationStatistics, default_threshold
 from rhohat.inspection.plots import plot_filters, plot_loss_curve, plot_reconstructions
+from rhohat.layers.activations import as_activation
 from rhohat.models.model_card import ModelCard
 from rhohat.models.model_file import save
 from rhohat.solvers import Callback
@@ -53,7 +54,7 @@ class DemoResult:
     gabor_r2, gabor_r2_pca : arrays of shape (n_components,)
         R² of the best-fitting Gabor function for each hidden unit, and for each of the first `n_components` principal
         components of the patches.
-    n_constant : int
+    n_dead : int
         Number of hidden units that are as active on every patch, and so detect nothing.
     seconds : dict of str to float
         Wall time of each step, in seconds.
@@ -70,7 +71,7 @@ class DemoResult:
     explained_variance: float
     gabor_r2: FloatArray
     gabor_r2_pca: FloatArray
-    n_constant: int
+    n_dead: int
     seconds: dict[str, float]
     pictures: list[Path]
     files: tuple[Path, Path]
@@ -164,8 +165,8 @@ def run_demo(
 
     announce("drawing")
     with watch.step("pictures"):
-        constant = _is_constant(autoencoder.transform(patches))
-        pictures = _draw(folder, autoencoder, patches, constant)
+        dead = _is_dead(autoencoder.transform(patches))
+        pictures = _draw(folder, autoencoder, patches, dead)
     return DemoResult(
         autoencoder=autoencoder,
         cost=cost,
@@ -174,7 +175,7 @@ def run_demo(
         explained_variance=autoencoder.score(patches),
         gabor_r2=gabor_r2,
         gabor_r2_pca=gabor_r2_pca,
-        n_constant=int(constant.sum()),
+        n_dead=int(dead.sum()),
         seconds=watch.seconds,
         pictures=pictures,
         files=_save(folder, normalizer, autoencoder, cut),
@@ -213,30 +214,33 @@ def _check_small_case(autoencoder: SparseAutoencoder, patches: FloatArray, seed:
     return check_gradient(objective, theta)
 
 
-def _is_constant(codes: FloatArray) -> NDArray[np.bool_]:
-    """Return which units are about as active on every row, of shape (n_components,)."""
-    statistics = ActivationStatistics()
+def _is_dead(codes: FloatArray) -> NDArray[np.bool_]:
+    """Return which units are active on no patch, of shape (n_components,)."""
+    statistics = ActivationStatistics(default_threshold(as_activation("sigmoid")))
     statistics.update(codes)
-    return statistics.constant
+    dead: NDArray[np.bool_] = statistics.activation_frequency == 0
+    return dead
 
 
-def _title_of_filters(constant: NDArray[np.bool_]) -> str:
-    """Say what the picture of all units shows, whose constant units come last."""
-    n_constant = int(constant.sum())
+def _title_of_filters(dead: NDArray[np.bool_]) -> str:
+    """Say what the picture of all units shows, whose dead units come last."""
+    n_dead = int(dead.sum())
     title = "What each hidden unit looks for"
-    if n_constant == 0:
+    if n_dead == 0:
         return title
-    last = "Last square: a constant unit, which detects nothing"
-    if n_constant > 1:
-        last = f"Last {n_constant} squares: constant units, which detect nothing"
+    if n_dead == len(dead):
+        return f"{title}\nAll units are dead: no patch activates them"
+    last = "Last square: a dead unit, which no patch activates"
+    if n_dead > 1:
+        last = f"Last {n_dead} squares: dead units, which no patch activates"
     return f"{title}\n{last}"
 
 
-def _draw(folder: Path, autoencoder: SparseAutoencoder, patches: FloatArray, constant: NDArray[np.bool_]) -> list[Path]:
+def _draw(folder: Path, autoencoder: SparseAutoencoder, patches: FloatArray, dead: NDArray[np.bool_]) -> list[Path]:
     """Write the four pictures and return their paths."""
-    inputs = autoencoder.maximal_inputs()[np.argsort(constant, kind="stable")]
+    inputs = autoencoder.maximal_inputs()[np.argsort(dead, kind="stable")]
     titles = {
-        "filters": _title_of_filters(constant),
+        "filters": _title_of_filters(dead),
         "patches": "100 of the patches, whitened",
         "loss": "The cost J falls, first on a part of the patches",
     }

@@ -39,6 +39,8 @@ class TableColumn:
         Whether there is a column for other texts.
     has_missing : bool, default=False
         Whether there is a column for missing values.
+    rare : tuple of str or None, default=()
+        The other texts, which share the column for rare ones; None if there were too many to remember.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class TableColumn:
     categories: tuple[str, ...] = ()
     has_rare: bool = False
     has_missing: bool = False
+    rare: tuple[str, ...] | None = ()
 
     @property
     def n_values(self) -> int:

@@ -1,4 +1,4 @@
-"""What a table holds that the table of the fit did not: texts without a column, and gaps that no column tells of."""
+"""What a table holds that the table of the fit did not: new texts, and gaps where there were none."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MOST_EXAMPLES = 3
 
 
 def said_of_novelties(columns: Sequence[TableColumn], rows: RowSource) -> str:
-    """Return what is said of texts and gaps in rows that were not there in the fit, and leave no trace in its numbers.
+    """Return what is said of texts and gaps in rows that were not there in the fit.
 
-    Unknown texts leave a trace if the fit had rare ones, as they share a column with these, and gaps leave one if there
-    were gaps in the same column in the fit.
+    Nothing is said of gaps in a column that had some in the fit, nor of texts in a column with so many rare texts that
+    they were not remembered.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def said_of_novelties(columns: Sequence[TableColumn], rows: RowSource) -> str:
     names = rows.feature_names or range(len(columns))
     said = []
     for name, column, texts, found in zip(names, columns, coding.texts, statistics_of(rows, coding), strict=True):
-        if column.kind == Kind.TEXT and not column.has_rare:
+        if column.kind == Kind.TEXT and column.rare is not None:
             said += _said_of_texts(name, column, texts, found)
         if found.n_missing and not column.has_missing:
             done = "no category is set" if column.kind == Kind.TEXT else "the mean is filled in"
@@ -50,7 +50,8 @@ def said_of_novelties(columns: Sequence[TableColumn], rows: RowSource) -> str:
 
 def _said_of_texts(name: object, column: TableColumn, texts: Sequence[str], found: ColumnStatistics) -> list[str]:
     """Return what is said of the unknown texts of a column, or nothing."""
-    unknown = np.array([text not in column.categories for text in texts], np.bool_) & (found.counts > 0)
+    known = {*column.categories, *(column.rare or ())}
+    unknown = np.array([text not in known for text in texts], np.bool_) & (found.counts > 0)
     if not unknown.any():
         return []
     new = [texts[place] for place in np.flatnonzero(unknown).tolist()]
@@ -58,5 +59,6 @@ def _said_of_texts(name: object, column: TableColumn, texts: Sequence[str], foun
     n_rows = int(found.counts[unknown].sum())
     return [
         f"column {name!r} holds {counted(len(new), 'text')} that the training did not have ({examples}), in"
-        f" {counted(n_rows, 'row')}, and {'it counts' if len(new) == 1 else 'they count'} as none of its categories"
+        f" {counted(n_rows, 'row')}, and {'it counts' if len(new) == 1 else 'they count'} as"
+        f" {'rare' if column.has_rare else 'none of its categories'}"
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from numbers import Integral
@@ -16,7 +15,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from rhohat.common.arrays import FloatArray
-from rhohat.common.exceptions import ModelFileError
 from rhohat.common.extras import import_extra
 from rhohat.common.fitted import FittedAttributes
 from rhohat.common.pieces import refuse_pieces
@@ -25,14 +23,22 @@ from rhohat.data.rows import RowSource, open_rows, remember_columns
 from rhohat.data.rows.columns import ColumnsOfAFit
 from rhohat.data.rows.objects import open_coded
 from rhohat.data.table_columns import TableColumn
+from rhohat.data.table_dtypes import dtypes_of, in_dtypes, stacked
+from rhohat.data.table_file import KEYS_OF_TABLE, describe_table, restore_table
 from rhohat.data.table_novelties import said_of_novelties
-from rhohat.data.table_problems import examples_of_dates, said_of_dates, said_of_empty, said_of_missing
+from rhohat.data.table_problems import (
+    examples_of_dates,
+    refuse_equal_names,
+    said_of_dates,
+    said_of_empty,
+    said_of_missing,
+)
 from rhohat.data.table_statistics import ColumnStatistics, statistics_of
 from rhohat.data.tables.coding import Coding, Kind, nearly_all_differ
 
 __all__ = ["TablePreprocessor"]
 
-_LEARNED = ("fill", "shift", "scale")
+_MOST_RARE = 10_000  # rare texts of a column up to which they are remembered, so that new ones can be told from them
 
 
 class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
@@ -64,6 +70,9 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
     ----------
     columns_ : tuple of TableColumn
         What was learned of each column of the table: its kind, its scale, and its categories.
+    dtypes_ : tuple of str or None
+        Names of the dtypes of the columns, which `inverse_transform` gives them back in; "" for objects and dtypes
+        that are not given back. None for rows from files.
     n_features_in_ : int
         Number of columns of the table.
     feature_names_in_ : array of shape (`n_features_in_`,)
@@ -80,8 +89,8 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
     -----
     UserWarning
         From `fit`, if nearly every row has a text of its own in some columns, from which nothing can be learned; from
-        `transform`, unless X is a row source, if columns hold texts or gaps that the fit did not have, and of which its
-        numbers show no trace.
+        `transform`, unless X is a row source, if columns hold texts that the fit did not have, or gaps where it had
+        none.
 
     See Also
     --------
@@ -111,6 +120,7 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
     _set_by_fit: ClassVar[str] = "columns_"
 
     columns_: tuple[TableColumn, ...]
+    dtypes_: tuple[str, ...] | None
     n_features_in_: int
 
     def __init__(
@@ -148,12 +158,13 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
             problems.append(said_of_missing([name for name, one in others.items() if one.n_missing and one.n_known]))
         if any(problems):
             raise ValueError(joined([problem for problem in problems if problem], " "))
+        self.dtypes_ = dtypes_of(X.to_pandas() if hasattr(X, "to_pandas") and not hasattr(X, "iloc") else X)
         self.columns_ = tuple(
             self._column(kind, column, texts)
             for kind, column, texts in zip(coding.kinds, found, coding.texts, strict=True)
         )
         self._warn_of_names(names, found)
-        _refuse_equal_names(self.get_feature_names_out())
+        refuse_equal_names(self.get_feature_names_out())
         return self
 
     def transform(self, X: ArrayLike | RowSource) -> Any:
@@ -192,9 +203,11 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         Returns
         -------
         DataFrame, or array of objects, of shape (n_samples, n_features)
-            The rows; a frame if the columns have names, with the index of X if that is a frame. Numbers are float64,
-            also where the table had integers, as reconstructions lie between them. Rare texts are "(rare)". A value is
-            missing where the column of missing values is above 0.5, and a text also where no category is above 0.
+            The rows; a frame if the columns have names, with the index of X if that is a frame. A column has the dtype
+            that it had in the table of the fit, if all its values have a place there: reconstructions lie between
+            integers, so that they are float64, and so are the numbers of a table from a file. Rare texts are "(rare)".
+            A value is missing where the column of missing values is above 0.5, and a text also where no category is
+            above 0.
         """
         made = self._as_transformed(X)
         edges = np.cumsum([0, *(column.n_outputs for column in self.columns_)])
@@ -204,16 +217,12 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         ]
         names = getattr(self, "feature_names_in_", None)
         if names is None:
-            return np.stack(values, axis=1)
+            return stacked(in_dtypes(self.columns_, self.dtypes_, values, np.asarray))
         pandas = import_extra("pandas", "tables")
         index = getattr(X, "index", None) if hasattr(X, "iloc") else None
-        frame = pandas.DataFrame(np.stack(values, axis=1), columns=list(names), index=index)
-        numeric = {
-            name: np.float64
-            for name, column in zip(names, self.columns_, strict=True)
-            if column.kind == Kind.NUMBER and list(names).count(name) == 1
-        }
-        return frame.astype(numeric)
+        frame = pandas.concat(in_dtypes(self.columns_, self.dtypes_, values, pandas.Series), axis=1)
+        frame.columns = list(names)
+        return frame if index is None else frame.set_axis(index, axis=0)
 
     def unscale(self, X: ArrayLike) -> FloatArray:
         """Return transformed rows with the numbers in their own units, and the other columns as they are.
@@ -292,8 +301,9 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
                 raise ValueError(f"X has the shape {X.shape}; there must be at least one row and one column.")
         else:
             refuse_pieces(X)
-            if getattr(X, "ndim", 2) > 2:
-                raise ValueError(f"X must be a table, with two axes, rows and columns; it has the shape {X.shape}.")
+            shape = np.shape(X) if isinstance(X, list | tuple | np.ndarray) else ()
+            if len(shape) > 2:
+                raise ValueError(f"X must be a table, with two axes, rows and columns; it has the shape {shape}.")
             X = validate_data(self, X, dtype=None, ensure_all_finite="allow-nan", reset=kinds is None)
         rows = open_coded(X, ColumnsOfAFit(None, X.shape[1], kinds=kinds))
         if kinds is None:
@@ -307,7 +317,10 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
         has_missing = found.n_missing > 0
         if kind == Kind.TEXT:
             categories, has_rare = self._categories(found, texts)
-            return TableColumn(kind, categories=categories, has_rare=has_rare, has_missing=has_missing)
+            own = set(categories)
+            rare = [text for count, text in zip(found.counts, texts, strict=True) if count and text not in own]
+            remembered = tuple(sorted(rare)) if len(rare) <= _MOST_RARE else None
+            return TableColumn(kind, 0.0, 0.0, 1.0, categories, has_rare, has_missing, remembered)
         if kind == Kind.TRUTH or self.scale == "none":
             return TableColumn(kind, fill=found.mean, has_missing=has_missing)
         width = found.largest - found.smallest if self.scale == "minmax" else found.deviation
@@ -354,42 +367,13 @@ class TablePreprocessor(FittedAttributes, TransformerMixin, BaseEstimator):
 
     def _describe_learned(self, file: Any, prefix: str) -> dict[str, Any]:
         """Return what was learned as JSON, with the scales and the categories as tensors; see docs/model-file.md."""
-        for name in _LEARNED:
-            file.arrays[f"{prefix}{name}"] = np.array([getattr(column, name) for column in self.columns_])
-        categories = json.dumps([column.categories for column in self.columns_]).encode()
-        file.arrays[f"{prefix}categories"] = np.frombuffer(categories, np.uint8)
-        return {
-            "kinds": [str(column.kind) for column in self.columns_],
-            "has_rare": [column.has_rare for column in self.columns_],
-            "has_missing": [column.has_missing for column in self.columns_],
-        }
+        return describe_table(self.columns_, self.dtypes_, file, prefix)
 
-    _keys_of_learned: ClassVar[tuple[str, ...]] = ("kinds", "has_rare", "has_missing")
+    _keys_of_learned: ClassVar[tuple[str, ...]] = KEYS_OF_TABLE
 
     def _restore_learned(self, file: Any, described: dict[str, Any], prefix: str) -> None:
-        kinds = [Kind(one) for one in file.get(described, "kinds", list)]
-        flags = [file.get(described, name, list) for name in ("has_rare", "has_missing")]
-        categories = json.loads(file.take(f"{prefix}categories", None, np.uint8).tobytes())
-        numbers = [file.take(f"{prefix}{name}", (len(kinds),), np.float64) for name in _LEARNED]
-        if not isinstance(categories, list) or not {len(kinds)} == {len(one) for one in (*flags, categories)}:
-            raise ModelFileError("the columns of the table are described in lists of different lengths.")
-        for kind, own, *said in zip(kinds, categories, *flags, strict=True):
-            are_texts = isinstance(own, list) and all(isinstance(text, str) for text in own)
-            if not are_texts or own != sorted(set(own)) or not all(isinstance(flag, bool) for flag in said):
-                raise ModelFileError("the categories of a column of the table are not sorted and different texts.")
-            if kind == Kind.DATE or (kind != Kind.TEXT and (own or said[0])):
-                raise ModelFileError("a column of the table has categories, but holds no texts.")
-        if not kinds or np.any(numbers[2] <= 0):
-            raise ModelFileError("the table has no columns, or a scale that is not positive.")
-        self.n_features_in_ = len(kinds)
-        self.columns_ = tuple(
-            TableColumn(kind, float(fill), float(shift), float(scale), tuple(own), *said)
-            for kind, fill, shift, scale, own, said in zip(
-                kinds, *numbers, categories, zip(*flags, strict=True), strict=True
-            )
-        )
-        if self._n_features_out == 0:
-            raise ModelFileError("the columns of the table become no numbers.")
+        self.columns_, self.dtypes_ = restore_table(file, described, prefix)
+        self.n_features_in_ = len(self.columns_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -428,13 +412,3 @@ def _coding_of(rows: RowSource) -> Coding:
 def _names(rows: RowSource) -> list[str]:
     """Return the names of columns in messages."""
     return [repr(name) for name in rows.feature_names or range(rows.shape[1])]
-
-
-def _refuse_equal_names(made: NDArray[np.object_]) -> None:
-    """Raise ValueError if two columns of the result would have the same name."""
-    names, counts = np.unique(made.astype(str), return_counts=True)
-    if np.any(counts > 1):
-        raise ValueError(
-            f"several columns would be named {str(names[counts > 1][0])!r}; give the columns of the table different"
-            " names."
-        )

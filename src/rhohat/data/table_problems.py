@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rhohat.common.words import Sentence, Setting, listed
 from rhohat.data.tables.coding import Coding, Kind, look_like_dates
 
-__all__ = ["examples_of_dates", "said_of_dates", "said_of_empty", "said_of_missing"]
+__all__ = ["examples_of_dates", "refuse_equal_names", "said_of_dates", "said_of_empty", "said_of_missing"]
 
 
 def examples_of_dates(coding: Coding) -> dict[int, str]:
@@ -53,3 +56,13 @@ def said_of_missing(names: Sequence[str]) -> str:
         Setting("missing", "impute"),
         " to fill them in, and to learn from where they are missing.",
     )
+
+
+def refuse_equal_names(made: NDArray[np.object_]) -> None:
+    """Raise ValueError if two columns of the result would have the same name."""
+    names, counts = np.unique(made.astype(str), return_counts=True)
+    if np.any(counts > 1):
+        raise ValueError(
+            f"several columns would be named {str(names[counts > 1][0])!r}; give the columns of the table different"
+            " names."
+        )

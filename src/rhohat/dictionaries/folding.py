@@ -54,9 +54,10 @@ def folded(problem: DictionaryProblem, theta: FloatArray) -> tuple[DictionaryPro
     if factor == 1 and output_factor == 1 and scaling.shift is None:
         return problem, theta
     known, rows_by_themselves = problem.layout.views(theta), scaling.by_rows
-    bias = known.encoder_bias
+    bias, of_latents = known.encoder_bias, known.of_latents
     if scaling.shift is not None:
-        bias = bias - known.encoder @ scaling.shift.astype(theta.dtype)
+        products = known.encoder @ scaling.shift.astype(theta.dtype)
+        bias, of_latents = bias - products, problem.selection.unshifted(of_latents, products)
     skip, decoder_bias = known.skip, known.decoder_bias / output_factor
     if skip is not None:
         skip = skip * (factor / output_factor)
@@ -67,7 +68,7 @@ def folded(problem: DictionaryProblem, theta: FloatArray) -> tuple[DictionaryPro
         np.divide(known.decoder, output_factor),
         bias,
         decoder_bias,
-        known.of_latents,
+        of_latents,
         skip,
     )
     unscaled = Scaling(by_rows=rows_by_themselves)

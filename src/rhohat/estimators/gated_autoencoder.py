@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import ClassVar
 
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import RandomState
 from rhohat.dictionaries.selections import Gated, Selection
 from rhohat.engines import EngineLike
@@ -37,6 +40,8 @@ class GatedAutoencoder(PenalisedDictionary):
 
     Attributes
     ----------
+    magnitude_scales_, magnitude_biases_ : array of shape (n_components,)
+        exp(r) and b, by which the magnitude of a latent differs from its gate.
     {fitted_dictionary}
 
     Notes
@@ -90,6 +95,23 @@ class GatedAutoencoder(PenalisedDictionary):
         verbose: int = 0,
     ) -> None:
         self._store(locals())
+
+    @property
+    def magnitude_scales_(self) -> FloatArray:
+        """Factor exp(r) of the magnitude of each latent, of shape (n_components,)."""
+        problem, theta = self._in_use()
+        scales: FloatArray = np.exp(problem.layout.views(theta).of_latents["log_scale"])
+        return scales
+
+    @property
+    def magnitude_biases_(self) -> FloatArray:
+        """Bias b of the magnitude of each latent, of shape (n_components,).
+
+        With `coefs_` and `intercepts_`, a = (x − b_dec) W_enc + b_enc of rows as they are, and the codes are
+        max(0, exp(r) (a − b_enc) + b) where a is above 0.
+        """
+        problem, theta = self._in_use()
+        return problem.layout.views(theta).of_latents["magnitude_bias"].copy()
 
     def _selection(self, n_latents: int) -> Selection:
         return Gated()

@@ -147,7 +147,7 @@ class Evaluation:
             ("mean squared error", _number(self.mean_squared_error)),
             (f"L0: units above {self.threshold:.3g} in a row, mean", _number(self.l0)),
             (f"dead units: never above {self.threshold:.3g}", f"{self.dead_fraction:.1%}"),
-            ("constant units", f"{self.constant_fraction:.1%}"),
+            ("constant units: hardly differ among rows, dead or not", f"{self.constant_fraction:.1%}"),
             ("mean activation", f"{_mean(self.mean_activation):.4g}"),
             ("  of each unit", f"{self.mean_activation.min():.4g} to {self.mean_activation.max():.4g}"),
         ]

@@ -249,6 +249,9 @@ def test_units_that_do_not_vary_are_counted_and_named(dtype, rng):
     codes = autoencoder.transform(X).astype(np.float64)
     assert np.flatnonzero(np.ptp(codes, axis=0) <= 1e-3 * codes.mean(axis=0)).tolist() == [1, 3]
     assert figures_of(page)["constant units"] == 2
+    dead = (codes[:, [1, 3]].max(axis=0) <= 0.1).sum()
+    said = {0: "None of them is dead.", 1: "1 of them is dead as well.", 2: "All of them are dead as well."}
+    assert said[dead] in page
     assert record_of(page)["constant"] == [1, 3]
     assert 'class="remarks"' not in page
 

@@ -77,6 +77,18 @@ class Selection(ABC):
 
     names: ClassVar[tuple[str, ...]] = ()
 
+    def unshifted(self, of_latents: dict[str, FloatArray], products: FloatArray) -> dict[str, FloatArray]:
+        """Return the parameters of latents for rows that are no longer shifted, where the bias makes up for it.
+
+        Parameters
+        ----------
+        of_latents : dict of str to array of shape (n_latents,)
+            Parameters for shifted rows, by the names in `names`.
+        products : array of shape (n_latents,)
+            The products of the shift with the encoder, which x W_enc is larger by without the shift.
+        """
+        return of_latents
+
     def initial(self, n_latents: int) -> dict[str, FloatArray]:
         """Return the initial values of the selection's own parameters."""
         return {}

@@ -35,6 +35,11 @@ class Gated(Selection):
         """See `Selection.initial`."""
         return {name: np.zeros(n_latents) for name in self.names}
 
+    def unshifted(self, of_latents: dict[str, FloatArray], products: FloatArray) -> dict[str, FloatArray]:
+        """See `Selection.unshifted`: the magnitudes are of products without the bias of the gate."""
+        scale, bias = np.exp(of_latents["log_scale"]), of_latents["magnitude_bias"]
+        return {**of_latents, "magnitude_bias": bias - scale * products}
+
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return all entries whose gate is open, with π + b_enc."""
         return ops.collect(X, parameters.encoder, parameters.encoder_bias, equal_thresholds(parameters, 0.0))

@@ -69,6 +69,23 @@ def about_last(n_dead: int, n_constant: int, n_units: int, noun: str) -> str:
     return f"{text[0].upper()}{text[1:]} {'comes' if n_dead + n_constant == 1 else 'come'} last."
 
 
+def about_both(n_both: int, n_constant: int) -> str:
+    """Return a sentence on how many of the constant units are dead as well; empty if no unit is constant.
+
+    Examples
+    --------
+    >>> about_both(2, 2), about_both(1, 3), about_both(0, 1)
+    ('All of them are dead as well.', '1 of them is dead as well.', 'None of them is dead.')
+    """
+    if n_constant == 0:
+        return ""
+    if n_both == 0:
+        return "None of them is dead."
+    if n_both == n_constant:
+        return "All of them are dead as well." if n_both > 1 else "It is dead as well."
+    return f"{n_both:,} of them {'is' if n_both == 1 else 'are'} dead as well."
+
+
 def figures_of(
     measured: Measurements, units: Units, evaluated: Evaluation | None, target: float | None, noun: str = "row"
 ) -> list[Figure]:
@@ -141,6 +158,7 @@ def _of_activations(activations: ActivationStatistics, target: float | None, nou
     active = f"A unit is active on a {noun} where its activation is above {show(activations.threshold)}."
     frequency, constant = activations.activation_frequency, activations.constant
     n_dead, n_constant = int(np.count_nonzero(frequency == 0)), int(np.count_nonzero(constant))
+    n_both = int(np.count_nonzero(constant & (frequency == 0)))
     means, unit = in_safe_units(activations.mean_activation)
     mean = float(means.mean()) * unit
     aim = "" if target is None else f" The target for each unit is ρ = {show(target)}."
@@ -160,7 +178,7 @@ def _of_activations(activations: ActivationStatistics, target: float | None, nou
             f"{n_constant:,}",
             (f"{show(100 * activations.constant_fraction)} % of the units. " if n_constant else "")
             + f"Units whose activation hardly differs among {noun}s, by a standard deviation of at most 2 % of its"
-            f" mean, so that they do not distinguish {noun}s.",
+            f" mean, so that they do not distinguish {noun}s. {about_both(n_both, n_constant)}".rstrip(),
         ),
         Figure(
             "mean activation",

@@ -334,6 +334,10 @@ class Reader:
         values: list[float] = curve.tolist()
         return values
 
+    def holds(self, name: str) -> bool:
+        """Return whether the file has a tensor, which files of earlier versions may lack."""
+        return name in self._arrays
+
     def take(self, name: str, shape: tuple[int, ...] | None, dtype: Any = None) -> FloatArray:
         """Return a tensor of finite numbers, and mark it as used; check its shape and dtype if they are given."""
         array = self._arrays.pop(name, None)
