@@ -61,6 +61,15 @@ def test_padding_that_is_not_a_number_does_not_reach_a_mean():
     np.testing.assert_array_equal(rows, [[3.0]])
 
 
+@pytest.mark.parametrize(("positions", "row"), [("last", 3.0), ("mean", 2.5)])
+def test_padding_may_come_first(positions, row):
+    module = torch.nn.Identity()
+    module.forward = lambda x, attention_mask: x
+    batch = {"x": torch.arange(4.0).reshape(1, 4, 1), "attention_mask": torch.tensor([[0, 0, 1, 1]])}
+    (rows,) = rhohat.activations(module, "", [batch], positions=positions)
+    np.testing.assert_array_equal(rows, [[row]])
+
+
 def test_several_layers_give_rows_of_the_same_positions(module):
     found = list(rhohat.activations(module, ["blocks.1", "embed"], batches(), dtype="float64"))
     for rows, batch in zip(found, batches(), strict=True):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rhohat
-from tests.modules.language_models import CONTEXT, texts, write_texts
+from tests.modules.language_models import CONTEXT, texts, torch, write_texts
 from tests.tolerances import FLOAT32
 
 LAYERS = {"decoder": ["transformer.h.0", "transformer.h.1"], "encoder": ["encoder.layer.0", "encoder.layer.1"]}
@@ -195,18 +195,22 @@ def test_outliers_are_left_out_of_all_layers_and_counted(decoder, tmp_path):
     module, tokenizer = decoder.load()
     large = tokenizer(" fox", add_special_tokens=False)["input_ids"][-1]
     module.transformer.wte.weight.data[large] *= 1e4
-    module.transformer.h[1].register_forward_hook(
-        lambda _, __, output: output[0] if isinstance(output, tuple) else output
-    )
+
+    def large_elsewhere(_, __, output):
+        small = torch.nn.functional.normalize(output, dim=-1)
+        small[:, 2] *= 1e4
+        return small
+
+    module.transformer.h[1].register_forward_hook(large_elsewhere)
     settings = {"context": CONTEXT, "dtype": "float32", "tokenizer": tokenizer, "batch_size": 4}
     names = LAYERS["decoder"]
     all_of = rhohat.harvest(module, texts(), tmp_path / "all", names, **settings)
     record = rhohat.harvest(module, texts(), tmp_path / "h", names, outliers=10, **settings)
     rows = {name: rows_of(f"{tmp_path / 'all'}:/{name}") for name in names}
-    kept = np.ones(all_of.n_rows, bool)
-    for some in rows.values():
-        norms = np.linalg.norm(some.astype(np.float64), axis=1)
-        kept &= norms <= 10 * np.median(norms)
+    norms = [np.linalg.norm(some.astype(np.float64), axis=1) for some in rows.values()]
+    kept_of = [some <= 10 * np.median(some) for some in norms]
+    kept = kept_of[0] & kept_of[1]
+    assert all(0 < np.count_nonzero(kept) < np.count_nonzero(one) < len(kept) for one in kept_of)
     assert 0 < record.content["n_outliers"] == all_of.n_rows - record.n_rows == np.count_nonzero(~kept)
     for name, some in rows.items():
         np.testing.assert_array_equal(rows_of(f"{tmp_path / 'h'}:/{name}"), some[kept])

@@ -133,4 +133,4 @@ def as_array(rows: torch.Tensor, dtype: np.dtype[Any]) -> FloatArray:
     if wide.dtype not in (torch.float64, torch.float32, torch.float16) or wide.dtype.itemsize < dtype.itemsize:
         wide = wide.to(torch.float64 if dtype == np.float64 else torch.float32)
     array: FloatArray = wide.cpu().numpy()
-    return np.array(array, dtype)  # a copy, since the module may change its own
+    return array.astype(dtype, copy=False)  # `rows_at` has made a copy, so that the module cannot change it
