@@ -256,6 +256,13 @@ def train(
             metavar="NAME",
         ),
     ] = None,
+    split_latents: Annotated[
+        bool,
+        _of_training(
+            "Let each of several devices hold a part of the latents of a dictionary that one cannot hold.",
+            "--split-latents",
+        ),
+    ] = False,
     history: Annotated[
         Path | None,
         typer.Option(
@@ -322,7 +329,7 @@ def train(
     }
     with (
         FitProgress(quiet=quiet) as progress,
-        connected(dask, device) as engine,
+        connected(dask, device, split_latents=split_latents) as engine,
         reading.open(
             ctx, data, columns, drop, target, supervised=estimator.learns_from_targets, one_hot=one_hot
         ) as rows,

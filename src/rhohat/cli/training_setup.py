@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -45,13 +45,14 @@ def checkpoint_settings(folder: Path | None, every: str | None, resume: bool) ->
         raise typer.BadParameter(str(error), param_hint="--checkpoint-every") from None
 
 
-def _engine_of(device: str, *, with_cluster: bool) -> TorchEngine:
+def _engine_of(device: str, *, with_cluster: bool, split_latents: bool) -> TorchEngine:
     """Return the engine of a device, or of several whose names have commas between them."""
     if with_cluster:
         raise typer.BadParameter("--dask and --device exclude one another.", param_hint="--device")
     names = device.split(",")
+    split: Literal["rows", "latents"] = "latents" if split_latents else "rows"
     try:
-        engine = TorchEngine(devices=names) if len(names) > 1 else TorchEngine(device)
+        engine = TorchEngine(devices=names, split=split) if len(names) > 1 else TorchEngine(device)
         engine.check()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from None
@@ -59,10 +60,16 @@ def _engine_of(device: str, *, with_cluster: bool) -> TorchEngine:
 
 
 @contextmanager
-def connected(address: str | None, device: str | None) -> Iterator[DaskEngine | TorchEngine | None]:
+def connected(
+    address: str | None, device: str | None, *, split_latents: bool = False
+) -> Iterator[DaskEngine | TorchEngine | None]:
     """Context manager that yields an engine of a Dask cluster or of a device, or None if neither is named."""
+    if split_latents and "," not in (device or ""):
+        raise typer.BadParameter(
+            "this option needs several devices, such as --device cuda:0,cuda:1.", param_hint="--split-latents"
+        )
     if device is not None:
-        yield _engine_of(device, with_cluster=address is not None)
+        yield _engine_of(device, with_cluster=address is not None, split_latents=split_latents)
         return
     if address is None:
         yield None

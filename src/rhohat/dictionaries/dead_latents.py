@@ -14,7 +14,7 @@ from rhohat.dictionaries.parameters import Parameters
 from rhohat.ops import ops_of
 from rhohat.ops.code_ops import CodeOps
 
-__all__ = ["AuxiliaryLoss", "Revival", "default_dead_after"]
+__all__ = ["AuxiliaryLoss", "Dead", "Revival", "default_dead_after"]
 
 _ROWS = 256  # rows whose pre-activations of dead latents are held at a time
 _MOST_PARTS, _BYTES_OF_SUMS = 8, 2**26  # most parts of a batch that are summed apart, and the memory for their sums
@@ -42,13 +42,45 @@ def default_dead_after(n_rows: int | None) -> int:
 
 
 @dataclass(frozen=True)
+class Dead:
+    """The dead latents of a dictionary; of one whose latents several devices hold, those that are here.
+
+    Attributes
+    ----------
+    latents : array of shape (n_here,)
+        Their numbers, in ascending order.
+    ops : CodeOps
+    """
+
+    latents: NDArray[np.intp]
+    ops: CodeOps
+
+    def __len__(self) -> int:
+        """Return the number of all dead latents, wherever they are."""
+        return len(self.latents)
+
+    @property
+    def most(self) -> int:
+        """Largest number of dead latents that are in one place."""
+        return len(self.latents)
+
+    def largest_of_rows(self, a: FloatArray, k: int) -> Any:
+        """Return which numbers of those here are among the k largest of their row; of equal ones, the first are."""
+        return self.ops.largest_of_rows(a, k)
+
+    def whole(self, sums: FloatArray) -> FloatArray:
+        """Return sums over all dead latents, given the sums over those that are here."""
+        return sums
+
+
+@dataclass(frozen=True)
 class Revival:
     """Value and gradient of the auxiliary loss.
 
     Attributes
     ----------
     latents : array of shape (n_dead,)
-        Numbers of the dead latents, in ascending order.
+        Numbers of the dead latents that are here, in ascending order.
     value : number
         The auxiliary loss with its weight, a mean over rows.
     encoder : array of shape (n_dead, n_features)
@@ -91,7 +123,7 @@ class AuxiliaryLoss:
 
     def evaluate(
         self,
-        latents: NDArray[np.intp],
+        dead: Dead,
         X: FloatArray,
         residual: FloatArray,
         scale: float,
@@ -103,8 +135,8 @@ class AuxiliaryLoss:
 
         Parameters
         ----------
-        latents : array of shape (n_dead,)
-            Numbers of the dead latents, in ascending order; at least one.
+        dead : Dead
+            The dead latents, at least one.
         X : array of shape (n_rows, n_features)
             The encoder's input x̃.
         residual : array of shape (n_rows, n_outputs)
@@ -115,22 +147,23 @@ class AuxiliaryLoss:
         engine : Engine
         ops : CodeOps
         """
-        n_dead, k, xp = len(latents), min(self.k, len(latents)), ops_of(X).xp
+        k, latents, xp = min(self.k, len(dead)), dead.latents, ops_of(X).xp
         encoder, decoder, bias = (
             array[latents] for array in (parameters.encoder, parameters.decoder, parameters.encoder_bias)
         )
-        weight = float(ops_of(X).dtype_of(X).type(self.weight * min(1.0, n_dead / self.k) / len(X)))
-        at_once = ops.rows_at_once(_ROWS, n_dead)
-        edges = _edges(len(X), encoder.nbytes + decoder.nbytes, at_once)
+        weight = float(ops_of(X).dtype_of(X).type(self.weight * min(1.0, len(dead) / self.k) / len(X)))
+        at_once = ops.rows_at_once(_ROWS, dead.most)
+        n_bytes = dead.most * (encoder.shape[1] + decoder.shape[1]) * encoder.itemsize
+        edges = _edges(len(X), n_bytes, at_once)
         sums = [_Sums(*(xp.zeros_like(array) for array in (encoder, decoder, bias))) for _ in edges[1:]]
 
         def add(part: slice, _: int) -> None:
             for start in range(edges[part.start], edges[part.stop], at_once):
                 rows = slice(start, min(start + at_once, edges[part.stop]))
                 codes = X[rows] @ encoder.T + bias
-                chosen = ops.largest_of_rows(codes, k)
+                chosen = dead.largest_of_rows(codes, k)
                 codes *= chosen
-                difference = codes @ decoder
+                difference = dead.whole(codes @ decoder)
                 difference += float(scale) * residual[rows]
                 squares = xp.einsum("ij,ij->", difference, difference)
                 sums[part.start].value += 0.5 * weight * ops.number(squares)

@@ -45,7 +45,7 @@ class DeviceStep(Step):
         group = self.engine.group
         return super()._parts_to_encode(n_rows) if group is None else [own_rows(group, n_rows)]
 
-    def _of_all_rows(self, codes: Codes, n_rows: int) -> Codes:
+    def _together(self, codes: Codes, n_rows: int) -> Codes:
         group = self.engine.group
         return codes if group is None else codes_of_all(codes, group, n_rows)
 
@@ -66,7 +66,7 @@ class DeviceStep(Step):
         through, bias = back.of_biases()
         of_output: Tensor = residuals[0].sum(0, dtype=through.dtype)
         if self.center:  # with the encoder as it was
-            of_output -= through.to(theta.dtype) @ parameters.encoder
+            of_output -= self._whole(through.to(theta.dtype) @ parameters.encoder)
         extra_of = None if revival is None else self._extra_of(revival)
         update.rows(
             layout.encoder_rows,
@@ -80,6 +80,8 @@ class DeviceStep(Step):
         )
         start = 0
         for prefix, end in enumerate(self.selection.prefixes(layout.n_latents).tolist()):
+            if end == start:  # of a prefix without latents here
+                continue
             update.rows(
                 layout.decoder_rows,
                 layout.n_latents,

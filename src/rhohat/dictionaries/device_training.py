@@ -29,13 +29,13 @@ from rhohat.ops.torch_code_ops import TorchCodeOps
 from rhohat.ops.torch_ops import TorchOps
 from rhohat.solvers import MiniBatchSolver
 
-__all__ = ["DeviceTrainer", "scaling_there"]
+__all__ = ["DeviceTrainer", "StateThere", "scaling_there"]
 
 Tensor = Any
 
 
 @dataclass
-class _StateThere:
+class StateThere:
     """The state of a training on a device; see `DictionaryState`.
 
     Attributes
@@ -60,7 +60,7 @@ class _StateThere:
     place: Tensor
 
     @classmethod
-    def of(cls, state: DictionaryState, ops: TorchOps, dtype: np.dtype[Any]) -> _StateThere:
+    def of(cls, state: DictionaryState, ops: TorchOps, dtype: np.dtype[Any]) -> StateThere:
         """Return a copy of a state on a device, with θ and its moments in a dtype."""
 
         def put(array: Any, kind: torch.dtype) -> Tensor:
@@ -108,7 +108,7 @@ class DeviceTrainer(Trainer):
         assert isinstance(code_ops, TorchCodeOps)
         self._device_engine = engine
         self._ops, self._code_ops, self._dtype = ops, code_ops, engine.dtype
-        self._there: _StateThere | None = None
+        self._there: StateThere | None = None
         self._begun = (state.step, state.n_rows)  # updates and rows when the state was put there
         self._since = (0, 0)  # updates and rows that the host has asked for since the state was put there
         self._is_read = False  # whether the state of the host is that of the device
@@ -128,10 +128,8 @@ class DeviceTrainer(Trainer):
         there, state = self._there, self._state
         if there is None or self._is_read:
             return state
-        pairs = [(state.theta, there.theta), (state.rows_since_fired, there.rows_since_fired)]
-        pairs += [(moment, there.moments[name]) for name, moment in state.moments.items()]
-        pairs += [(state.threshold, there.threshold), (state.weight, there.weight)]
-        for array, tensor in pairs:
+        self._bring_latents(there, state)
+        for array, tensor in ((state.threshold, there.threshold), (state.weight, there.weight)):
             array[...] = self._ops.to_numpy(tensor)
         n_steps, n_rows = there.counts.tolist()
         state.step, state.n_rows = self._begun[0] + n_steps, self._begun[1] + n_rows
@@ -169,7 +167,7 @@ class DeviceTrainer(Trainer):
             return super().n_dead
         if self._longest_since_fired < self.problem.dead_after:
             return 0
-        return int((self._there.rows_since_fired >= self.problem.dead_after).sum())
+        return self._count_dead(self._there)
 
     def agreed(self, ends: bool) -> bool:
         """Return whether the training ends, which several devices decide as the first of them does."""
@@ -213,21 +211,42 @@ class DeviceTrainer(Trainer):
         self._is_read = False
         return evaluated
 
-    def _put(self) -> tuple[_StateThere, DeviceStep]:
+    def _put(self) -> tuple[StateThere, DeviceStep]:
         """Return the state on the device and the step there, after putting them there if the host's state is newer."""
-        step = self._step
-        if self._there is None or not isinstance(step, DeviceStep):
-            state, problem = self._state, self.problem
-            self._there = _StateThere.of(state, self._ops, self._dtype)
+        if self._there is None:
+            state = self._state
+            self._there = self._bring_there(state)
             self._begun, self._since, self._is_read = (state.step, state.n_rows), (0, 0), True
             self._longest_since_fired = int(state.rows_since_fired.max())
-            if not isinstance(step, DeviceStep):
-                how = problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary
-                self._step = step = DeviceStep(*how, self._device_engine, self._code_ops, self._there.finite)
-            step.finite = self._there.finite
-        return self._there, step
+        if not isinstance(self._step, DeviceStep):
+            self._step = self._step_there()
+        self._step.finite = self._there.finite
+        return self._there, self._step
 
-    def _dead(self, there: _StateThere) -> Any:
+    # What is done otherwise where several devices hold some latents each.
+
+    def _bring_there(self, state: DictionaryState) -> StateThere:
+        """Return a copy of the state of the host on the device."""
+        return StateThere.of(state, self._ops, self._dtype)
+
+    def _bring_latents(self, there: StateThere, state: DictionaryState) -> None:
+        """Copy what belongs to latents from the device into the state of the host."""
+        pairs = [(state.theta, there.theta), (state.rows_since_fired, there.rows_since_fired)]
+        pairs += [(moment, there.moments[name]) for name, moment in state.moments.items()]
+        for array, tensor in pairs:
+            array[...] = self._ops.to_numpy(tensor)
+
+    def _step_there(self) -> DeviceStep:
+        """Return the step that the device takes."""
+        problem = self.problem
+        how = problem.selection, problem.layout, problem.center, problem.decoder_norm, problem.auxiliary
+        return DeviceStep(*how, self._device_engine, self._code_ops)
+
+    def _count_dead(self, there: StateThere) -> int:
+        """Return the number of dead latents, which the device is waited for."""
+        return int((there.rows_since_fired >= self.problem.dead_after).sum())
+
+    def _dead(self, there: StateThere) -> Any:
         """Return the numbers of the dead latents; the device is waited for only if there may be some."""
         dead_after = self.problem.dead_after
         if self._longest_since_fired < dead_after:
@@ -237,17 +256,18 @@ class DeviceTrainer(Trainer):
             self._longest_since_fired = int(there.rows_since_fired.max())
         return dead
 
-    def _note_there(self, there: _StateThere, evaluated: Evaluated, n_rows: int, step: int, *, is_risen: bool) -> None:
+    def _note_there(self, there: StateThere, evaluated: Evaluated, n_rows: int, step: int, *, is_risen: bool) -> None:
         """Change the counters, the average of thresholds, and the weight of the penalty; see `Trainer._note`."""
         problem, finite, codes = self.problem, there.finite, evaluated.codes
         values: Any = codes.values
         latents: Any = codes.latents
         # Latents of entries that are 0 are noted in a place beside the others.
-        fired = torch.zeros(problem.layout.n_latents + 1, dtype=torch.bool, device=values.device)
-        fired[torch.where(values > 0, latents, problem.layout.n_latents)] = True
+        n_latents = len(there.rows_since_fired)
+        fired = torch.zeros(n_latents + 1, dtype=torch.bool, device=values.device)
+        fired[torch.where(values > 0, latents, n_latents)] = True
         since = (there.rows_since_fired + n_rows).masked_fill(fired[:-1], 0)
         there.rows_since_fired = since.where(finite, there.rows_since_fired)
-        smallest = problem.selection.smallest_kept(self._code_ops, codes)
+        smallest = evaluated.smallest_kept
         if smallest is not None:
             stays = share_that_stays(step)
             new = stays * there.threshold + (1 - stays) * torch.stack([smallest, torch.ones_like(smallest)])

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from rhohat.engines.processes import Group
+from rhohat.engines.group import Group
 from rhohat.ops.code_ops import Codes
+from rhohat.ops.torch_code_numbers import codes_of
 
 __all__ = ["codes_of_all", "own_rows"]
 
@@ -37,20 +38,12 @@ def codes_of_all(codes: Codes, group: Group, n_rows: int) -> Codes:
     starts: Tensor = codes.starts
     n_entries = [int(number) for number in group.gather(starts[-1:].to(torch.int64))]
     each = [_rows_of(rank, group.size, n_rows) for rank in range(group.size)]
-    counts = _joined(starts.diff(), [rows.stop - rows.start for rows in each], group)
+    counts = torch.cat(group.gather_of_lengths(starts.diff(), [rows.stop - rows.start for rows in each]))
     ends = torch.zeros(n_rows + 1, dtype=starts.dtype, device=starts.device)
     torch.cumsum(counts, 0, out=ends[1:])
-    arrays: Any = (ends, _joined(codes.latents, n_entries, group), _joined(codes.values, n_entries, group))
-    return Codes(*arrays)
+    latents, values = (torch.cat(group.gather_of_lengths(array, n_entries)) for array in (codes.latents, codes.values))
+    return codes_of(ends, latents, values)
 
 
 def _rows_of(rank: int, size: int, n_rows: int) -> slice:
     return slice(n_rows * rank // size, n_rows * (rank + 1) // size)
-
-
-def _joined(own: Any, lengths: list[int], group: Group) -> Tensor:
-    """Return the tensors of all processes one after another, given their lengths."""
-    padded = own.new_zeros(max(lengths))
-    padded[: len(own)] = own
-    parts = [part[:length] for part, length in zip(group.gather(padded), lengths, strict=True)]
-    return torch.cat(parts)

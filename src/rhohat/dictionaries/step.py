@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray, empty_aligned
 from rhohat.common.blocks import Engine
-from rhohat.dictionaries.dead_latents import AuxiliaryLoss, Revival
+from rhohat.dictionaries.dead_latents import AuxiliaryLoss, Dead, Revival
 from rhohat.dictionaries.parameters import Layout, Parameters
 from rhohat.dictionaries.selections import PullBack, Selection, Sums
 from rhohat.ops import ops_of
@@ -40,17 +40,20 @@ class Evaluated:
     terms : dict of str to number
         The terms of J, which add up to it.
     codes : Codes
-        The codes, some of which may be 0.
+        The codes, some of which may be 0; where several devices hold some latents each, those of the latents here.
     squared_error : number
         Squared error of the whole dictionary, summed over features and rows.
     n_active : number
-        How many of the codes are not 0.
+        How many of the codes of all latents are not 0.
+    smallest_kept : number or None
+        The smallest activation, for selections whose threshold is averaged.
     """
 
     terms: dict[str, Any]
     codes: Codes
     squared_error: Any
     n_active: Any
+    smallest_kept: Any = None
 
 
 @dataclass
@@ -132,7 +135,7 @@ class Step:
             of_gate = self._decode(
                 codes._replace(values=gate), parameters, targets, bias, whole, room.other_residuals(), room.other_errors
             )
-        sums = Sums(self.ops, chosen, self.ops.by_latent(chosen, self.layout.n_latents))
+        sums = Sums(self.ops, chosen, self.ops.by_latent(chosen, self.layout.n_latents), self._whole)
         pulled = self.selection.pull_back(codes, activations, derivatives, parameters, weight, sums, of_gate)
         if not isinstance(weight, float) or weight > 0:  # a device has none that is 0
             terms["sparsity"] = pulled.penalty
@@ -144,17 +147,18 @@ class Step:
             terms["auxiliary"] = 0.0
             if len(dead):
                 revival = self.auxiliary.evaluate(
-                    dead, inputs, room.residuals[-1], scale, parameters, self.engine, self.ops
+                    self._dead(dead), inputs, room.residuals[-1], scale, parameters, self.engine, self.ops
                 )
                 terms["auxiliary"] = revival.value
         if self._is_to_learn(sum(terms.values())):
             back = Back(inputs, room.residuals, pulled, revival, sums)
             self._update(theta, parameters, back, update)
-            self._floor = self.selection.next_floor(self.ops, chosen)
+            self._floor = self.selection.next_floor(self.ops, self._of_all_latents(chosen))
         squared_error = 2 * len(X) * terms["loss"]
         if len(prefixes) > 1:
             squared_error = scale**2 * self.ops.sum_of_squares(room.residuals[-1])
-        return Evaluated(terms, chosen, squared_error, self.ops.count(activations))
+        smallest_kept = self.selection.smallest_kept(self.ops, self._of_all_latents(chosen))
+        return Evaluated(terms, chosen, squared_error, self._whole(self.ops.count(activations)), smallest_kept)
 
     def last_batch(self) -> tuple[FloatArray, NDArray[np.float64]]:
         """Return the encoder's input of the last batch, and half of the squared error of each row."""
@@ -172,7 +176,7 @@ class Step:
             self.engine.for_each(center, self._parts_of_rows(len(X)))
         floor = self._floor
         if floor is None:
-            floor = self.selection.first_floor(self.ops, inputs, parameters)
+            floor = self._first_floor(inputs, parameters)
         parts = self._parts_to_encode(len(X))
         found: list[Codes] = [None] * len(parts)  # type: ignore[list-item]
         for share in _FLOORS:
@@ -181,18 +185,40 @@ class Step:
                 found[part.start] = self.selection.find(self.ops, inputs[parts[part.start]], parameters, floor)
 
             self.engine.for_each(find, [slice(index, index + 1) for index in range(len(parts))])
-            chosen = self.selection.choose(self.ops, self._of_all_rows(joined(found), len(X)), share and share * floor)
+            chosen = self.selection.choose(self.ops, self._together(joined(found), len(X)), share and share * floor)
             if chosen is not None:
-                return chosen
+                return self._of_latents_here(chosen)
         raise AssertionError("a selection must choose among all entries that there are")
 
     def _parts_to_encode(self, n_rows: int) -> list[slice]:
         """Return the rows of a batch that are encoded here, as the parts that threads encode at a time."""
         return self.ops.row_parts(n_rows, self.engine.n_workers)
 
-    def _of_all_rows(self, codes: Codes, n_rows: int) -> Codes:
-        """Return the codes of all rows of a batch, given those of the rows that are encoded here."""
+    def _first_floor(self, inputs: FloatArray, parameters: Parameters) -> Any:
+        """Return a guess for the first batch; see `Selection.first_floor`."""
+        return self.selection.first_floor(self.ops, inputs, parameters)
+
+    # What several devices override, of which each computes a part of the rows or of the latents.
+
+    def _together(self, codes: Codes, n_rows: int) -> Codes:
+        """Return what all devices have found for a batch of so many rows, given what was found here."""
         return codes
+
+    def _of_latents_here(self, codes: Codes) -> Codes:
+        """Return the codes of the latents that are here, given those that were chosen among all."""
+        return codes
+
+    def _of_all_latents(self, codes: Codes) -> Codes:
+        """Return the chosen codes of all latents, given those of the latents that are here."""
+        return codes
+
+    def _whole(self, numbers: Any) -> Any:
+        """Return sums over all latents, given the sums over those that are here."""
+        return numbers
+
+    def _dead(self, dead: Any) -> Dead:
+        """Return the dead latents, given their numbers."""
+        return Dead(dead, self.ops)
 
     def _decode(
         self,

@@ -303,6 +303,17 @@ class Trainer:
         """Return whether the training ends, which several devices decide as the first of them does."""
         return ends
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the state is not known any more, because one of several devices that held it has failed."""
+        return False
+
+    def come_home(self) -> None:
+        """Bring the state to the host, before other processes that may hold parts of it end."""
+
+    def serve(self) -> None:
+        """In a process that follows another one, give what the other one asks for, until it ends this process."""
+
     def resample(self, draw: np.random.Generator) -> int:
         """Let dead latents begin anew at rows of the last batch that are reconstructed badly, and return their number.
 
@@ -350,7 +361,7 @@ class Trainer:
         active = evaluated.codes.latents[evaluated.codes.values > 0]
         state.rows_since_fired += n_rows
         state.rows_since_fired[active] = 0
-        smallest = problem.selection.smallest_kept(self._step.ops, evaluated.codes)
+        smallest = evaluated.smallest_kept
         if smallest is not None:
             stays = share_that_stays(state.step)
             state.threshold *= stays

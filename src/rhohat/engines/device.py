@@ -17,13 +17,14 @@ from numpy.typing import DTypeLike
 
 from rhohat.common.exceptions import SettingError
 from rhohat.common.extras import import_extra
-from rhohat.engines.processes import Group
+from rhohat.engines.group import Group
 from rhohat.engines.threads import ThreadEngine
 
 __all__ = ["TorchEngine"]
 
 _DEVICES = re.compile(r"(cpu|cuda|mps|xpu)(:[0-9]+)?")
 _PRODUCTS = ("exact", "tf32", "bfloat16")
+_SPLITS = ("rows", "latents")
 _BLOCK_BYTES = {"cpu": 2**25}  # memory for the layers and deltas of a block, by kind of device
 _BLOCK_BYTES_ELSEWHERE = 2**30
 _SHARE_FOR_ROWS = 0.5  # of the free memory of a device
@@ -56,6 +57,10 @@ class TorchEngine:
     devices : sequence of str or int, default=None
         Several devices of one kind, which share the work: their names, or their numbers among the CUDA devices. A
         process of its own computes on each, and ends with the fit. They stand in place of `device`.
+    split : {"rows", "latents"}, default="rows"
+        What several devices share. With "rows" each computes a part of the rows, and holds all parameters. With
+        "latents", for dictionaries that one device cannot hold, each computes all rows with a part of the latents, and
+        holds the parameters and moments of these alone.
 
     Raises
     ------
@@ -84,6 +89,7 @@ class TorchEngine:
         products: Literal["exact", "tf32", "bfloat16"] = "exact",
         row_bytes: int | None = None,
         devices: Sequence[str | int] | None = None,
+        split: Literal["rows", "latents"] = "rows",
     ) -> None:
         self.devices = _named(devices)
         if self.devices is not None:
@@ -104,7 +110,12 @@ class TorchEngine:
             raise ValueError(f"products={products!r} needs dtype='float32'; with float64, they are exact.")
         if row_bytes is not None and not row_bytes >= 0:
             raise ValueError(f"row_bytes must be a number of bytes, at least 0, or None; got {row_bytes!r}.")
+        if split not in _SPLITS:
+            raise ValueError(f"split must be one of {_SPLITS}; got {split!r}.")
+        if split == "latents" and self.devices is None:
+            raise ValueError("split='latents' needs several devices, such as devices=[0, 1]; one holds all latents.")
         self.device, self.dtype, self.products, self.row_bytes = str(device), np.dtype(dtype), products, row_bytes
+        self.split = split
         self.block_bytes: int | None = _BLOCK_BYTES.get(self.device.partition(":")[0], _BLOCK_BYTES_ELSEWHERE)
         self.group: Group | None = None  # during a fit on several devices
         self._threads: ThreadEngine | None = None
@@ -122,6 +133,15 @@ class TorchEngine:
         if self.devices is not None and distributed.is_initialized():
             engine.device, engine._ops = self.devices[distributed.get_rank() % len(self.devices)], None
         return engine
+
+    def joined(self) -> Group | None:
+        """Return the group in which this process calls fits already, as a program of torchrun does, or None."""
+        if self.devices is None:
+            return None
+        distributed = import_extra("torch", "torch").distributed
+        if not distributed.is_initialized():
+            return None
+        return Group(distributed.get_rank(), distributed.get_world_size(), is_joined=True)
 
     @property
     def n_parts(self) -> int:
@@ -220,6 +240,7 @@ class TorchEngine:
         shown += [f"dtype={self.dtype.name!r}"] if self.dtype != np.float32 else []
         shown += [f"products={self.products!r}"] if self.products != "exact" else []
         shown += [f"row_bytes={self.row_bytes}"] if self.row_bytes is not None else []
+        shown += [f"split={self.split!r}"] if self.split != "rows" else []
         return f"TorchEngine({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
@@ -236,7 +257,7 @@ class TorchEngine:
 
     @property
     def _settings(self) -> tuple[Any, ...]:
-        return self.device, self.dtype, self.products, self.row_bytes, self.devices
+        return self.device, self.dtype, self.products, self.row_bytes, self.devices, self.split
 
 
 def _named(devices: Sequence[str | int] | None) -> tuple[str, ...] | None:

@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,49 +24,12 @@ import numpy as np
 
 from rhohat.common.exceptions import ClusterError
 from rhohat.common.extras import import_extra
+from rhohat.engines.group import TIMEOUT, Group
 
-__all__ = ["Group", "followed"]
+__all__ = ["followed"]
 
-_TIMEOUT = timedelta(minutes=10)  # after which a process that waits for another gives up
 _PAUSE, _GRACE = 0.02, 5.0  # seconds between looks at others; seconds that one may take to end after it has failed
 _LAST_WORDS = 2000  # characters of what a process has said before it ended
-
-
-class Group:
-    """The processes that compute a fit together, seen from one of them.
-
-    Attributes
-    ----------
-    rank : int
-        Number of this process; the fit began in process 0.
-    size : int
-        Number of processes.
-    """
-
-    def __init__(self, rank: int, size: int) -> None:
-        self.rank, self.size = rank, size
-        self._distributed = import_extra("torch", "torch").distributed
-
-    def own(self, parts: list[slice]) -> list[slice]:
-        """Return the successive parts of the rows that this process computes."""
-        n = len(parts)
-        return parts[n * self.rank // self.size : n * (self.rank + 1) // self.size]
-
-    def add_up(self, numbers: Any) -> None:
-        """Replace a tensor by its sum over all processes."""
-        self._distributed.all_reduce(numbers)
-
-    def gather(self, numbers: Any) -> list[Any]:
-        """Return the tensors of all processes, which have the same shape."""
-        gathered = [numbers.new_empty(numbers.shape) for _ in range(self.size)]
-        self._distributed.all_gather(gathered, numbers.contiguous())
-        return gathered
-
-    def told(self, wish: bool, device: str) -> bool:
-        """Return what the first process wishes; `wish` is its wish, and is not looked at in the others."""
-        told = import_extra("torch", "torch").tensor([float(wish)], device=device)
-        self._distributed.broadcast(told, 0)
-        return bool(told.item())
 
 
 @contextmanager
@@ -99,9 +61,9 @@ def followed(devices: list[str], follow: Callable[..., None], arguments: tuple[A
                 f"this process is in a group of {distributed.get_world_size()} processes already, and the engine has"
                 f" {size} devices; name a device for each process of the group, or end the group."
             )
-        yield Group(distributed.get_rank(), size)
+        yield Group(distributed.get_rank(), size, is_joined=True)
         return
-    store = distributed.TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, timeout=_TIMEOUT)
+    store = distributed.TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, timeout=TIMEOUT)
     with tempfile.TemporaryDirectory(prefix="rhohat-") as name:
         folder, followers = Path(name), []
         _write_task(folder / "task", (follow, devices, arguments))
@@ -166,7 +128,7 @@ def _join(torch: Any, store: Any, rank: int, devices: list[str]) -> None:
     if devices[rank].startswith("cuda"):
         torch.cuda.set_device(devices[rank])
     backend = "nccl" if devices[rank].startswith("cuda") else "gloo"
-    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=len(devices), timeout=_TIMEOUT)
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=len(devices), timeout=TIMEOUT)
 
 
 def _ended(
@@ -198,7 +160,7 @@ def _follow(folder: str, port: str, rank: str) -> None:
     torch = import_extra("torch", "torch")
     with (Path(folder) / "task").open("rb") as file:
         follow, devices, arguments = pickle.load(file)  # noqa: S301 - a file of this user's own process
-    store = torch.distributed.TCPStore("127.0.0.1", int(port), len(devices), False, timeout=_TIMEOUT)
+    store = torch.distributed.TCPStore("127.0.0.1", int(port), len(devices), False, timeout=TIMEOUT)
     store.set(_is_ready(int(rank)), "")
     _join(torch, store, int(rank), devices)
     follow(Group(int(rank), len(devices)), devices[int(rank)], *arguments)

@@ -28,7 +28,7 @@ from rhohat.data.ranges import range_of_features, warn_of_other_scale
 from rhohat.data.rows import DaskRows, is_dask_array, remember_columns
 from rhohat.data.sequences import check_steps
 from rhohat.engines import DaskEngine, EngineLike, ThreadEngine, TorchEngine, as_engine, cluster_of, device_of
-from rhohat.estimators.checks import as_callbacks, check_rows, must_be_converted
+from rhohat.estimators.checks import as_callbacks, check_engine_of_network, check_rows, must_be_converted
 from rhohat.estimators.early_stopping import check_early_stopping
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.initial_weights import theta_of_arrays
@@ -43,7 +43,6 @@ from rhohat.fitting.checkpoint_settings import RESUME, Checkpoint, as_checkpoint
 from rhohat.fitting.fit import Fit, Journals, Start
 from rhohat.fitting.forward import ForwardPass
 from rhohat.fitting.held_out import HeldOut
-from rhohat.fitting.journal import describe_estimator
 from rhohat.fitting.memory import MemoryPlan, as_bytes
 from rhohat.fitting.problems import corrupt
 from rhohat.layers import DenseLayer
@@ -301,7 +300,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
             X = open_rows(X)
         engine, cluster = as_engine(self.engine), cluster_of(self.engine)
         if held and engine is not None:
-            engine.check()
+            check_engine_of_network(engine)
         if isinstance(X, DaskRows) and cluster is not None:
             X = X.computed_by(cluster.compute)
             return X.persisted(cluster.persist) if held else X
@@ -366,8 +365,7 @@ class BaseNetwork(UsableNetwork, PartialFitting, ShapedRows, FittedAttributes, N
 
     def _journals(self) -> Journals:
         """Return the `Journals` that the parameters describe: where a fit keeps its journal."""
-        checkpoint = as_checkpoint(self.checkpoint)
-        return Journals(checkpoint, None if checkpoint is None else describe_estimator(self), self._is_part)
+        return Journals.of(self, is_part=self._is_part)
 
     def _keep_seed(self, rows: Mapping[str, Any]) -> int:
         """Return the seed of a fit that consists of several fits; see `Journals.keep_seed`."""

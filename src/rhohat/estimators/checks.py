@@ -20,7 +20,7 @@ from rhohat.common.words import Sentence, Setting, joined, listed
 from rhohat.data import RowSource
 from rhohat.data.bad_numbers import naming_columns
 from rhohat.data.sequences import check_steps
-from rhohat.engines import EngineLike, cluster_of, device_of
+from rhohat.engines import DaskEngine, EngineLike, TorchEngine, cluster_of, device_of
 from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.layers.activations import Activation, as_activation
 from rhohat.layers.network import Network
@@ -34,6 +34,7 @@ __all__ = [
     "as_layer_sizes",
     "check_class_labels",
     "check_engine_of_dictionary",
+    "check_engine_of_network",
     "check_lengths",
     "check_rows",
     "must_be_converted",
@@ -218,6 +219,16 @@ def as_layer_sizes(hidden_layer_sizes: int | Sequence[int], smallest: int = 0) -
             )
         )
     return tuple(int(size) for size in sizes)
+
+
+def check_engine_of_network(engine: DaskEngine | TorchEngine) -> None:
+    """Raise an error if the engine of a network cannot be used here, or is one for dictionaries."""
+    if isinstance(engine, TorchEngine) and engine.split == "latents":
+        raise ValueError(
+            "the engine has split='latents', which is for dictionaries; use split='rows' for a network, so that several"
+            " devices share the rows."
+        )
+    engine.check()
 
 
 def check_engine_of_dictionary(engine: EngineLike) -> None:

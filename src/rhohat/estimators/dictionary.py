@@ -44,10 +44,9 @@ from rhohat.estimators.dictionary_messages import (
 from rhohat.estimators.dictionary_use import UsableDictionary
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
 from rhohat.estimators.named_parts import AT_LEAST_0, AT_LEAST_1, NamedPart
-from rhohat.fitting.checkpoint_settings import Checkpoint, as_checkpoint
+from rhohat.fitting.checkpoint_settings import Checkpoint
 from rhohat.fitting.dictionary_fit import DictionaryFit, Fitted
 from rhohat.fitting.fit import Journals
-from rhohat.fitting.journal import describe_estimator
 from rhohat.fitting.memory import MemoryPlan, as_bytes
 from rhohat.solvers import SOLVERS, Adam, Callback, MiniBatchSolver, PrintProgress, as_solver
 from rhohat.solvers.progress import ShowProgress
@@ -342,7 +341,7 @@ class BaseDictionary(UsableDictionary):
 
     def _fit(self, n_rows: int | None = None, **changed: Any) -> DictionaryFit:
         """Return a fit; `n_rows` is the number of rows in all passes together, None if it is not known."""
-        checkpoint, device = as_checkpoint(self.checkpoint), device_of(self.engine)
+        device = device_of(self.engine)
         how: dict[str, Any] = {
             "solver": self._solver(),
             "n_passes": self.max_iter,
@@ -351,7 +350,7 @@ class BaseDictionary(UsableDictionary):
             "n_jobs": self.n_jobs,
             "engine": None if device is None else device.here(),
             "memory_limit": None if self.memory_limit is None else as_bytes(self.memory_limit),
-            "journals": Journals(checkpoint, None if checkpoint is None else describe_estimator(self)),
+            "journals": Journals.of(self),
         }
         return DictionaryFit(partial(self._begin, n_rows), **{**how, **changed})
 

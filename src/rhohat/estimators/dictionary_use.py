@@ -355,7 +355,7 @@ class UsableDictionary(
 
     def _coder(self, rows: Any) -> Coder:
         device = device_of(self.engine)
-        if device is not None:
+        if device is not None and device.split == "rows":  # with latents split, none of the devices may hold all
             from rhohat.dictionaries.device_encoding import DeviceCoder
 
             return DeviceCoder(*self._in_use(), self.threshold_, device)

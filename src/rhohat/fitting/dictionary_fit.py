@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +20,14 @@ from rhohat.dictionaries.scaling import distances
 from rhohat.dictionaries.training import DictionaryProblem, DictionaryState, NotFiniteError, Trainer
 from rhohat.engines import ThreadEngine, TorchEngine
 from rhohat.fitting.device_memory import explaining_memory_of_device, shown_memory_of_device
-from rhohat.fitting.dictionary_following import check_following, following
+from rhohat.fitting.dictionary_following import Begun, check_following, following
 from rhohat.fitting.fit import Journals
 from rhohat.fitting.memory import MemoryPlan, show_bytes
 from rhohat.ops import code_ops_of, ops_for
 from rhohat.solvers import Callback, MiniBatchSolver, SolverResult
+
+if TYPE_CHECKING:
+    from rhohat.dictionaries.device_training import DeviceTrainer
 
 __all__ = ["DictionaryFit", "Fitted", "plan_dictionary_memory"]
 
@@ -113,7 +116,7 @@ class DictionaryFit:
         interrupted : callable
             Called with what was learned so far if Ctrl-C or rows that are not finite end the fit.
         """
-        check_following(self.engine, sources, self.callbacks)
+        check_following(self.engine, sources, self.callbacks, n_latents)
         streamed = isinstance(sources[0], BatchSource)
         described = {} if streamed else {f"rows {number}": source for number, source in enumerate(sources)}
         settings = {"start": None if start is None else start[1].theta}
@@ -132,15 +135,15 @@ class DictionaryFit:
                 return Fitted(problem, state, result, memory, seed)
 
             def minimise(**kept: Any) -> SolverResult:
-                begun = (problem, record.trainer.read())
-                with following(self, sources, seed, memory, begun, first_pass, kept["resume_from"]):
+                begun = Begun(problem, record.trainer.read(), first_pass, kept["resume_from"])
+                with following(self, sources, seed, memory, begun, record.trainer, kept["keeper"]):
                     return train([record], source, n_passes=self.n_passes, first_pass=first_pass, **kept)[0]
 
             with record.trainer.engine.session(), self.explaining_memory(sources, n_latents):
                 try:
                     result = journal.solve("passes", minimise)
                 except (KeyboardInterrupt, NotFiniteError) as error:
-                    if record.trainer.read().step > 0:
+                    if not record.trainer.is_lost and record.trainer.read().step > 0:
                         message = f"The training was interrupted after {counted(state.step, 'update')}."
                         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "not_finite"
                         interrupted(Fitted(problem, state, record.result(status, message), memory, seed))
@@ -169,7 +172,16 @@ class DictionaryFit:
         scaling = problem.output_scaling or problem.scaling
         outputs = scaling.apply(sample[-1], np.empty_like(sample[-1]))
         variance = float((distances(outputs) ** 2).mean())
-        return Record(self._trainer(problem, state, source), variance, self.callbacks), problem, state
+        callbacks = self.callbacks if self._calls_back else ()
+        return Record(self._trainer(problem, state, source), variance, callbacks), problem, state
+
+    @property
+    def _calls_back(self) -> bool:
+        """Whether this process knows all latents, so that it can call callbacks."""
+        if self.engine is None or self.engine.split == "rows":
+            return True
+        group = self.engine.joined()
+        return group is None or group.rank == 0
 
     def batches(self, sources: Sequence[Any], seed: int, memory: MemoryPlan) -> BatchSource:
         """Return the batches of rows, on the device if there is one; see `run` for the sources."""
@@ -189,9 +201,8 @@ class DictionaryFit:
         n_steps = None if source.n_batches is None else self.n_passes * source.n_batches
         warm_up = _WARM_UP if n_steps is None else min(_LONGEST_WARM_UP, int(_WARM_UP_SHARE * n_steps))
         if self.engine is not None:
-            from rhohat.dictionaries.device_training import DeviceTrainer
-
-            return DeviceTrainer(problem, self.solver, state, self.engine, n_steps=n_steps, warm_up=warm_up)
+            trainer = _trainer_class(self.engine)
+            return trainer(problem, self.solver, state, self.engine, n_steps=n_steps, warm_up=warm_up)
         n_rows, engine = (source.n_batches or 2**20) * self.solver.batch_size, ThreadEngine(self.n_jobs)
         ops = ops_for(state.theta, n_rows * layout.n_latents * layout.n_features, engine.ops)
         return Trainer(problem, self.solver, state, engine, ops, code_ops_of(ops), n_steps=n_steps, warm_up=warm_up)
@@ -230,6 +241,17 @@ class DictionaryFit:
             "n_rows": n_rows,
             "is_read": read,
         }
+
+
+def _trainer_class(engine: TorchEngine) -> type[DeviceTrainer]:
+    """Return the class of what trains on a device, or on several."""
+    if engine.split == "latents":
+        from rhohat.dictionaries.split_training import SplitTrainer
+
+        return SplitTrainer
+    from rhohat.dictionaries.device_training import DeviceTrainer
+
+    return DeviceTrainer
 
 
 def _begun_elsewhere(sample: list[FloatArray], seed: int) -> tuple[DictionaryProblem, FloatArray]:

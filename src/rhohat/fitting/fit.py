@@ -10,10 +10,11 @@ from typing import Any
 from rhohat.common.arrays import FloatArray
 from rhohat.common.versions import version_of
 from rhohat.common.words import Sentence, Setting
-from rhohat.engines import DaskEngine, ThreadEngine, TorchEngine
-from rhohat.fitting.checkpoint_settings import Checkpoint
+from rhohat.engines import DaskEngine, ThreadEngine, TorchEngine, device_of
+from rhohat.engines.group import Group
+from rhohat.fitting.checkpoint_settings import Checkpoint, as_checkpoint
 from rhohat.fitting.held_out import HeldOut
-from rhohat.fitting.journal import AS_IT_WAS, Journal, describe, describe_rows
+from rhohat.fitting.journal import AS_IT_WAS, Journal, describe, describe_estimator, describe_rows
 from rhohat.fitting.memory import MemoryPlan, order_of_rows, plan_memory
 from rhohat.fitting.training import Training, train
 from rhohat.objective import Problem
@@ -37,11 +38,22 @@ class Journals:
         checkpoint.
     is_part : bool, default=False
         Whether the fit is a part of a larger fit, such as the fit of a stack.
+    group : Group or None, default=None
+        The processes that have called the fit together, of which the first writes the checkpoints.
     """
 
     checkpoint: Checkpoint | None = None
     description: Mapping[str, Any] | None = None
     is_part: bool = False
+    group: Group | None = None
+
+    @classmethod
+    def of(cls, estimator: Any, *, is_part: bool = False) -> Journals:
+        """Return the settings that the parameters of an estimator describe."""
+        checkpoint, device = as_checkpoint(estimator.checkpoint), device_of(estimator.engine)
+        if checkpoint is None:
+            return cls(is_part=is_part)
+        return cls(checkpoint, describe_estimator(estimator), is_part, None if device is None else device.joined())
 
     @property
     def resume(self) -> bool:
@@ -63,12 +75,19 @@ class Journals:
         if self.checkpoint is None:
             return Journal.of_nothing()
         described = {name: one if one is AS_IT_WAS else describe(one) for name, one in settings.items()}
-        return Journal(
+        writes = self.group is None or self.group.rank == 0
+        if self.group is not None:
+            self.group.meet()  # the first one has written the checkpoints of an earlier fit
+        journal = Journal(
             self.checkpoint.of_part(part),
             {"rhohat": version_of("rhohat"), **(self.description or {}), **described},
             lambda: {name: describe_rows(array) for name, array in rows.items()},
-            part=self.is_part or bool(part),
+            part=self.is_part or bool(part) or not writes,
+            writes=writes,
         )
+        if self.group is not None:
+            self.group.meet()  # before the first one writes, all have read
+        return journal
 
     def keep_seed(self, rows: Mapping[str, Any], draw: Callable[[], int]) -> int:
         """Return the seed of a fit that consists of several fits with their own checkpoints.

@@ -59,6 +59,9 @@ class Journal:
     part : bool, default=False
         Whether the fit is a part of a larger fit. Then it prints no messages, because the larger fit has printed them,
         and it continues even if its first checkpoint cannot be written.
+    writes : bool, default=True
+        Whether this process writes the checkpoints. In a group of processes that fit together, the first one does; the
+        others only read from where a fit is resumed.
 
     Attributes
     ----------
@@ -85,6 +88,7 @@ class Journal:
         data: Callable[[], dict[str, Any]],
         *,
         part: bool = False,
+        writes: bool = True,
     ) -> None:
         self.seed: int | None = None
         self.found: dict[str, Any] = {}
@@ -102,7 +106,9 @@ class Journal:
         #: Time of the last checkpoint, and the progress of the fit at that time; None before the first checkpoint.
         self._saved_at: tuple[float, tuple[int, str, int]] | None = None
         if checkpoint is not None and self._checkpoints is not None:
-            self._open(self._checkpoints, bool(checkpoint.resume), data)
+            self._open(self._checkpoints, bool(checkpoint.resume), data, locks=writes)
+            if not writes:
+                self._checkpoints = None
 
     @classmethod
     def of_nothing(cls) -> Self:
@@ -215,10 +221,11 @@ class Journal:
             if self._checkpoints is not None:
                 self._checkpoints.unlock()
 
-    def _open(self, checkpoints: Checkpoints, resume: bool, data: Callable[[], dict[str, Any]]) -> None:
+    def _open(self, checkpoints: Checkpoints, resume: bool, data: Callable[[], dict[str, Any]], *, locks: bool) -> None:
         folder = checkpoints.folder
         try:
-            checkpoints.lock()
+            if locks:
+                checkpoints.lock()
         except OSError as error:
             raise _explain(error, checkpoints) from None
         try:

@@ -15,7 +15,8 @@ from rhohat.common.arrays import FloatArray
 from rhohat.common.randomness import keyed_generator
 from rhohat.data import RowSource, open_rows
 from rhohat.engines import DaskEngine, ThreadEngine, TorchEngine
-from rhohat.engines.processes import Group, followed
+from rhohat.engines.group import Group
+from rhohat.engines.processes import followed
 from rhohat.fitting.held_out import HeldOut, hold_out
 from rhohat.fitting.journal import Journal
 from rhohat.fitting.memory import MemoryPlan, bytes_per_row, warm_up_sizes

@@ -57,6 +57,10 @@ class CodeNumbers:
         """Return which numbers of a matrix are among the k largest of their row; of equal ones, the first are."""
         return largest_of_rows(a, k)
 
+    def largest_of_each(self, codes: Codes, k: int) -> Codes:
+        """Return the k largest entries of each row, the first of equal ones; rows have equally many, at least k."""
+        return codes.where(self.largest_of_rows(codes.values.reshape(codes.n_rows, -1), k).ravel())
+
     def positive(self, codes: Codes) -> Codes:
         """Return the entries that are positive; a device is waited for."""
         return codes.where(codes.values > 0)

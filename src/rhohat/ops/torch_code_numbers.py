@@ -47,6 +47,15 @@ class TorchCodeNumbers(CodeNumbers):
         """See `CodeNumbers.largest_of_rows`."""
         return plain.largest_of_rows(a, k)
 
+    def largest_of_each(self, codes: Codes, k: int) -> Codes:
+        """See `CodeNumbers.largest_of_each`; 0 stands in place of entries that are not positive, and nobody waits."""
+        values, latents = (cast("Any", array).view(codes.n_rows, -1) for array in (codes.values, codes.latents))
+        columns = torch.empty((codes.n_rows, k), dtype=torch.int32, device=values.device)
+        kept = torch.empty((codes.n_rows, k), dtype=values.dtype, device=values.device)
+        plain.keep_largest(values, k, columns, kept)
+        starts = torch.arange(codes.n_rows + 1, device=values.device) * k
+        return codes_of(starts, latents.gather(1, columns.long()).view(-1), kept.view(-1))
+
     def positive(self, codes: Codes) -> Codes:
         """See `CodeNumbers.positive`; the host waits for the number of entries."""
         values, latents, starts = (cast("Any", array) for array in (codes.values, codes.latents, codes.starts))

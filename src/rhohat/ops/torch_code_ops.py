@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 
-from rhohat.common.extras import import_extra
 from rhohat.ops import torch_codes as plain
 from rhohat.ops.code_ops import ByLatent, CodeOps, Codes
 from rhohat.ops.torch_code_numbers import TorchCodeNumbers, codes_of, starts_of
+from rhohat.ops.torch_code_parts import TorchCodeParts
 from rhohat.ops.torch_learning import AdamStep, LearnedRows, take_step
 from rhohat.ops.torch_ops import PRODUCTS
 
@@ -25,7 +24,7 @@ _LONG = 256  # entries of a latent that a kernel adds up one after another, at l
 _MOST_IN_REGISTERS = 8192  # numbers of a row of weights that one program of a kernel holds
 
 
-class TorchCodeOps(TorchCodeNumbers, CodeOps):
+class TorchCodeOps(TorchCodeParts, TorchCodeNumbers, CodeOps):
     """Primitives of sparse codes for tensors; they agree with `CodeOps` up to rounding, but for what `largest` says.
 
     All arrays are tensors on one device: in `Codes` and `ByLatent`, `starts` is of int64 and the numbers of rows,
@@ -126,10 +125,7 @@ class TorchCodeOps(TorchCodeNumbers, CodeOps):
             plain.decode(codes, W, bias, targets, ends, scale / n_prefixes, out, errors, self.budget)
         for prefix in range(n_prefixes - 2, -1, -1):
             out[prefix] += out[prefix + 1]
-        if kernels:
-            kernels.differentiate(codes, W, ends, out, derivatives)
-        else:
-            plain.differentiate(codes, W, ends, out, derivatives, self.budget)
+        self.differentiate(codes, W, ends, out, derivatives)
 
     def by_latent(self, codes: Codes, n_latents: int) -> ByLatent:
         """See `CodeOps.by_latent`."""
@@ -201,16 +197,6 @@ class TorchCodeOps(TorchCodeNumbers, CodeOps):
         """See `CodeOps.normalise_rows`."""
         norms = W.square().sum(1, keepdim=True).sqrt()
         W /= torch.where(norms > 0, norms, torch.ones_like(norms))
-
-    def _kernels(self, name: str, tensor: Tensor) -> Any:
-        """Return the module of kernels of a name where kernels are used for a tensor, or None."""
-        used = self.kernels
-        if used is None:
-            used = tensor.is_cuda and importlib.util.find_spec("triton") is not None
-        if not used:
-            return None
-        import_extra("triton", "torch")
-        return importlib.import_module(f"rhohat.ops.triton_kernels.{name}")
 
     def _products(self, X: Tensor, W: Tensor, bias: Tensor, bytes_of_each: int) -> Iterator[tuple[slice, Tensor]]:
         """Yield X Wᵀ + bias for as many rows at a time as the budget allows, with the slice of the rows.

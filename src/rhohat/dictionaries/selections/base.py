@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -42,6 +43,10 @@ class PullBack:
     of_latents: dict[str, FloatArray] = field(default_factory=dict)
 
 
+def _as_it_is(number: Any) -> Any:
+    return number
+
+
 @dataclass(frozen=True)
 class Sums:
     """How numbers that belong to the entries of a batch are added up.
@@ -52,11 +57,15 @@ class Sums:
     codes : Codes
     by_latent : ByLatent
         The entries of the codes, sorted by latent.
+    whole : callable
+        Function that returns the sum over all latents, given that over the latents of `codes`; where several devices
+        hold some latents each, they add up theirs.
     """
 
     ops: CodeOps
     codes: Codes
     by_latent: ByLatent
+    whole: Callable[[Any], Any] = _as_it_is
 
     def of_latents(self, numbers: FloatArray) -> FloatArray:
         """Return the sum for each latent, in float64."""
@@ -73,9 +82,12 @@ class Selection(ABC):
     ----------
     names : tuple of str
         Names of the parameters that the selection has for each latent.
+    compares_latents : bool
+        Whether it depends on the pre-activations of other latents if a latent is active.
     """
 
     names: ClassVar[tuple[str, ...]] = ()
+    compares_latents: ClassVar[bool] = False
 
     def unshifted(self, of_latents: dict[str, FloatArray], products: FloatArray) -> dict[str, FloatArray]:
         """Return the parameters of latents for rows that are no longer shifted, where the bias makes up for it.
@@ -96,6 +108,10 @@ class Selection(ABC):
     def prefixes(self, n_latents: int) -> NDArray[np.int64]:
         """Return the numbers of latents in the prefixes of the dictionary that decode alone."""
         return np.array([n_latents])
+
+    def of_slice(self, latents: slice) -> Selection:
+        """Return the selection for a dictionary that has successive latents of this one alone."""
+        return self
 
     @abstractmethod
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:

@@ -75,7 +75,7 @@ class Gated(Selection):
         products = codes.values - parameters.encoder_bias[codes.latents]
         return PullBack(
             through_scale + of_gate,
-            each * sums.ops.total(codes.values),
+            each * sums.whole(sums.ops.total(codes.values)),
             bias=sums.of_latents(of_gate),
             of_latents={
                 "log_scale": sums.of_latents(through_scale * products),

@@ -71,7 +71,7 @@ class JumpReLU(Selection):
         xp, thresholds = ops_of(codes.values).xp, parameters.of_latents["threshold"]
         above = codes.values - thresholds[codes.latents]
         active, near = above > 0, xp.abs(above) < self.bandwidth / 2
-        l0 = sums.ops.count(active) / codes.n_rows
+        l0 = sums.whole(sums.ops.count(active)) / codes.n_rows
         penalty, each = weight * l0, weight / codes.n_rows
         if self.target_l0 is not None:
             excess = l0 / self.target_l0 - 1

@@ -44,7 +44,7 @@ class L1(Selection):
         total = sums.of_latents(activations)
         quotients = ops.xp.where(norms > 0, total / ops.xp.where(norms > 0, norms, 1), 0)
         multiples = each * ops.asarray(quotients, ops.dtype_of(norms))
-        penalty = each * sums.ops.number(total @ ops.asarray(norms, ops.dtype_of(total)))
+        penalty = each * sums.whole(sums.ops.number(total @ ops.asarray(norms, ops.dtype_of(total))))
         return PullBack(derivatives + (each * norms)[codes.latents], penalty, decoder_multiples=multiples)
 
     def encode(self, ops: CodeOps, X: FloatArray, parameters: Parameters, threshold: float | None) -> Codes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,15 @@ class TopK(Selection):
     """
 
     k: int
+    compares_latents: ClassVar[bool] = True
 
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return the k largest pre-activations of each row that are positive."""
         return ops.largest(X, parameters.encoder, parameters.encoder_bias, self.k, floor)
+
+    def choose(self, ops: CodeOps, codes: Codes, floor: Any) -> Codes:
+        """Return the k largest entries of each row, of which there are more if parts of the latents had k each."""
+        return codes if len(codes.values) <= self.k * codes.n_rows else ops.largest_of_each(codes, self.k)
 
     def first_floor(self, ops: CodeOps, X: FloatArray, parameters: Parameters) -> Any:
         """Return a guess made on some of the rows."""
@@ -80,6 +85,7 @@ class BatchTopK(Selection):
     """
 
     k: float
+    compares_latents: ClassVar[bool] = True
 
     def find(self, ops: CodeOps, X: FloatArray, parameters: Parameters, floor: Any) -> Codes:
         """Return all pre-activations above the floor."""
@@ -144,6 +150,11 @@ class Matryoshka(BatchTopK):
     def prefixes(self, n_latents: int) -> NDArray[np.int64]:
         """Return the numbers of latents in the prefixes."""
         return np.array(self.sizes)
+
+    def of_slice(self, latents: slice) -> Matryoshka:
+        """Return the selection for successive latents, of which a prefix may have none."""
+        sizes = [min(max(size, latents.start), latents.stop) - latents.start for size in self.sizes]
+        return replace(self, sizes=tuple(sizes))
 
 
 def _some(X: FloatArray) -> FloatArray:
