@@ -194,7 +194,7 @@ def test_what_cannot_be_split_is_refused():
     for split in ("latents", "rows"):
         engine = TorchEngine(devices=["cpu", "cpu"], split=split)
         with pytest.raises(ValueError, match="several devices cannot share an iterator of batches"):
-            dictionary("topk", engine=engine).fit(iter([X]))
+            dictionary("topk", engine=engine, max_iter=1).fit(iter([X]))
     with pytest.raises(ValueError, match=r"n_components must be at least the number of devices.*got 2 and 3 devices"):
         dictionary("topk", 2, engine=SPLIT[3]).fit(X)
     with pytest.raises(ValueError, match="split='latents', which is for dictionaries; use split='rows'"):
