@@ -79,6 +79,21 @@ def test_the_same_command_goes_on_with_more_rows(model, made, tmp_path):
     assert "holds a harvest with another --context, which is 16 there, and 8 now; name another folder" in result.stderr
 
 
+def test_info_says_what_a_folder_holds(model, made, tmp_path):
+    run(model, made, "-o", tmp_path / "h", "--layer", LAYER, *SHORT, "--rows", 50)
+    result = CliRunner().invoke(app, ["info", str(tmp_path / "h")])
+    assert result.exit_code == 0, result.output
+    record = rhohat.HarvestIndex(tmp_path / "h").record
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["layer"] == f"{LAYER}, 12 numbers"
+    assert lines["rows"] == f"{record.n_rows} in float16, from {record.n_texts} windows of text"
+    assert "context=16" in lines["settings"]
+    assert lines["ended"] == "it has the rows that were asked for"
+    found = json.loads(CliRunner().invoke(app, ["info", str(tmp_path / "h"), "--json"]).stdout)
+    assert found["rows"] == record.n_rows
+    assert found["settings"]["layer"] == [LAYER]
+
+
 @pytest.mark.parametrize(
     ("changed", "status", "said"),
     [

@@ -13,10 +13,13 @@ from rhohat.cli.app import Json, Traceback, command, print_json
 from rhohat.cli.declared import MODEL
 from rhohat.common.installed import how_to_install
 from rhohat.common.versions import version_of
+from rhohat.common.words import counted
+from rhohat.data.harvest_folder import is_harvest, read_harvest_record
 from rhohat.engines.machine import describe_machine
 from rhohat.estimators import Transcoder
 from rhohat.estimators.dictionary_messages import ending_of
 from rhohat.estimators.parameter_groups import symbols_of
+from rhohat.fitting.memory import show_bytes
 from rhohat.models.components import settings_of
 from rhohat.models.formats import is_foreign, load
 from rhohat.models.model_card import card_of, describes_rows
@@ -30,7 +33,8 @@ ModelOrNone = Annotated[
     Path | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="A model file, or a dictionary of another library; without one, the machine is described.",
+        help="A model file, a dictionary of another library, or a folder that harvest has written; without one, the"
+        " machine is described.",
         show_default=False,
         rich_help_panel=MODEL,
     ),
@@ -48,7 +52,7 @@ ModelOrNone = Annotated[
 def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback = False) -> None:
     """Print what a model file holds: type, parameters, layers, the history of the training, versions of the software.
 
-    Without a model, print what this machine computes with.
+    Of a folder that harvest has written, print what it holds. Without a model, print what this machine computes with.
     """
     if model is None:
         machine = describe_machine()
@@ -56,6 +60,13 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
             print_json(machine)
         else:
             _print_lines(_lines_of_machine(machine))
+        return
+    if is_harvest(model):
+        harvested = _described_harvest(model)
+        if as_json:
+            print_json(harvested)
+        else:
+            _print_lines(_lines_of_harvest(harvested))
         return
     loaded = load(model)
     estimator: Any = loaded.dictionary_ if isinstance(loaded, Transcoder) else estimator_of(loaded)
@@ -104,6 +115,37 @@ def _print_lines(lines: list[tuple[str, str]]) -> None:
     for name, value in lines:
         shown = "".join(one if one.isprintable() else "\ufffd" for one in value)  # no escapes of a stranger's file
         typer.echo(f"{name:<14}{shown}")
+
+
+def _described_harvest(folder: Path) -> dict[str, Any]:
+    record = read_harvest_record(folder)
+    return {
+        "folder": str(folder),
+        "bytes": _size(folder),
+        "model": record.model,
+        "layers": {layer.name: layer.n_features for layer in record.layers},
+        "rows": record.n_rows,
+        "windows": record.n_texts,
+        "dtype": record.dtype,
+        "parts": len(record.shards),
+        **{name: record.content.get(name) for name in ("n_outliers", "medians", "ended", "settings")},
+    }
+
+
+def _lines_of_harvest(found: dict[str, Any]) -> list[tuple[str, str]]:
+    settings = found["settings"] if isinstance(found["settings"], dict) else {}
+    shown = ", ".join(f"{name}={value}" for name, value in settings.items() if name not in ("layer", "model_sha256"))
+    ends = {"rows": "it has the rows that were asked for", "texts": "its texts ended", "bytes": "there was no room"}
+    ended = ends.get(str(found["ended"]), "it was interrupted; the same command goes on")
+    return [
+        ("folder", f"{found['folder']}, {show_bytes(found['bytes'])}"),
+        ("harvest of", found["model"]),
+        *(("layer", f"{name or 'the module itself'}, {n} numbers") for name, n in found["layers"].items()),
+        ("rows", f"{found['rows']:,} in {found['dtype']}, from {counted(found['windows'], 'window')} of text"),
+        ("left out", f"{counted(found['n_outliers'] or 0, 'row')} of unusual norm"),
+        ("settings", shown),
+        ("ended", ended),
+    ]
 
 
 def _lines_of_machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
