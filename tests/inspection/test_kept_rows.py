@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from rhohat.inspection import kept_rows
 from rhohat.inspection.kept_rows import SparseSampledRows, SparseTopRows, SparseWeakestRows
 
 
@@ -21,8 +22,10 @@ def codes(rng):
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 100])
+@pytest.mark.parametrize("most_waiting", [0, 20, 10**6])
 @pytest.mark.parametrize(("kind", "sign"), [(SparseTopRows, -1), (SparseWeakestRows, 1)])
-def test_rows_of_sparse_codes_are_those_of_a_stable_sort(kind, sign, n_rows, codes):
+def test_rows_of_sparse_codes_are_those_of_a_stable_sort(kind, sign, most_waiting, n_rows, codes, monkeypatch):
+    monkeypatch.setattr(kept_rows, "_MOST_WAITING", most_waiting)
     kept = updated(kind(9, 4), codes, n_rows)
     for latent, column in enumerate(codes.T):
         best = np.argsort(sign * np.where(column > 0, column, sign * np.inf), kind="stable")
@@ -34,7 +37,9 @@ def test_rows_of_sparse_codes_are_those_of_a_stable_sort(kind, sign, n_rows, cod
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 100])
-def test_of_each_text_only_the_row_with_the_largest_activation_is_kept(n_rows, codes):
+@pytest.mark.parametrize("most_waiting", [0, 20, 10**6])
+def test_of_each_text_only_the_row_with_the_largest_activation_is_kept(most_waiting, n_rows, codes, monkeypatch):
+    monkeypatch.setattr(kept_rows, "_MOST_WAITING", most_waiting)
     texts = np.arange(100) // 6
     kept = updated(SparseTopRows(9, 4), codes, n_rows, texts)
     for latent, column in enumerate(codes.T):

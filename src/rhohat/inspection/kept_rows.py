@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,22 @@ from scipy.sparse import csr_array
 from rhohat.common.arrays import FloatArray
 
 __all__ = ["SparseRows", "SparseSampledRows", "SparseTopRows", "SparseWeakestRows"]
+
+
+_MOST_WAITING = 2**18  # entries that wait until they are put among those that are kept
+
+
+class _Entries(NamedTuple):
+    """Entries of codes: their rows, the texts of these, their activations, and their scores."""
+
+    rows: NDArray[np.intp]
+    texts: NDArray[np.intp]
+    activations: FloatArray
+    scores: FloatArray
+
+    def taken(self, which: NDArray[Any]) -> _Entries:
+        """Return some of the entries."""
+        return _Entries(*(array[which] for array in self))
 
 
 class SparseRows:
@@ -26,24 +42,29 @@ class SparseRows:
         Number of rows to keep for each latent.
     threshold : float, default=0.0
         Rows whose activation is not above this number do not count.
-
-    Attributes
-    ----------
-    rows : array of int, of shape (n_latents, n_kept)
-        Row numbers, in descending order of the score; among equal scores, the earlier row comes first. Entries are −1
-        if there were fewer rows.
-    activations : array of shape (n_latents, n_kept), float64
-        Activations of these rows; 0 if there were fewer rows.
-    texts : array of int, of shape (n_latents, n_kept)
-        Numbers of the texts of these rows, or the row numbers if rows have no texts; −1 if there were fewer rows.
     """
 
     def __init__(self, n_latents: int, n_kept: int, threshold: float = 0.0) -> None:
         self.threshold = threshold
-        self.rows: NDArray[np.intp] = np.full((n_latents, n_kept), -1)
-        self.texts: NDArray[np.intp] = np.full((n_latents, n_kept), -1)
-        self.activations: FloatArray = np.zeros((n_latents, n_kept))
-        self._scores: FloatArray = np.full((n_latents, n_kept), -np.inf)
+        shape = (n_latents, n_kept)
+        self._kept = _Entries(np.full(shape, -1), np.full(shape, -1), np.zeros(shape), np.full(shape, -np.inf))
+        self._waiting: list[tuple[NDArray[np.intp], _Entries]] = []
+        self._one_of_each_text = False
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Row numbers, in descending order of the score; −1 if there were fewer rows."""
+        return self._settled().rows
+
+    @property
+    def texts(self) -> NDArray[np.intp]:
+        """Numbers of the texts of these rows; −1 if there were fewer rows."""
+        return self._settled().texts
+
+    @property
+    def activations(self) -> FloatArray:
+        """Activations of these rows; 0 if there were fewer rows."""
+        return self._settled().activations
 
     def _scored(
         self, values: NDArray[np.float64], rows: NDArray[np.intp], latents: NDArray[np.intp]
@@ -68,36 +89,38 @@ class SparseRows:
         values, rows = codes.data.astype(np.float64), first + places
         scores = self._scored(values, rows, latents)
         # After some blocks, few entries have larger scores than the smallest that is kept of their latent.
-        is_new = (scores > self._scores[latents, -1]) & (values > self.threshold)
+        is_new = (scores > self._kept.scores[latents, -1]) & (values > self.threshold)
+        self._one_of_each_text = texts is not None
         of_texts = rows if texts is None else texts[places]
-        found = [array[is_new] for array in (latents, values, rows, of_texts, scores)]
-        changed = np.unique(found[0])
-        there = self.rows[changed] >= 0
-        kept = [array[changed][there] for array in (self.activations, self.rows, self.texts, self._scores)]
-        kept.insert(0, np.repeat(changed, np.count_nonzero(there, axis=1)))
-        both = [np.concatenate(pair) for pair in zip(kept, found, strict=True)]
-        self._store(*(both if texts is None else _one_of_each_text(*both)))
+        self._waiting.append((latents[is_new], _Entries(rows, of_texts, values, scores).taken(is_new)))
+        if sum(len(latents) for latents, _ in self._waiting) > _MOST_WAITING:
+            self._settled()
 
-    def _store(
-        self,
-        latents: NDArray[np.intp],
-        values: FloatArray,
-        rows: NDArray[np.intp],
-        texts: NDArray[np.intp],
-        scores: FloatArray,
-    ) -> None:
-        """Keep those entries that have the largest scores of their latent."""
-        order = np.lexsort([rows, -scores, latents])
+    def _settled(self) -> _Entries:
+        """Return the entries that are kept, after those that wait have been put among them."""
+        if self._waiting:
+            latents = np.concatenate([latents for latents, _ in self._waiting])
+            changed = np.unique(latents)
+            there = self._kept.rows[changed] >= 0
+            kept = _Entries(*(array[changed] for array in self._kept)).taken(there)
+            latents = np.concatenate([np.repeat(changed, np.count_nonzero(there, axis=1)), latents])
+            new = [kept, *(entries for _, entries in self._waiting)]
+            entries = _Entries(*(np.concatenate(arrays) for arrays in zip(*new, strict=True)))
+            self._waiting = []
+            if self._one_of_each_text:
+                best = _best_of_each_text(latents, entries)
+                latents, entries = latents[best], entries.taken(best)
+            self._store(latents, entries)
+        return self._kept
+
+    def _store(self, latents: NDArray[np.intp], entries: _Entries) -> None:
+        """Keep those entries that have the largest scores of their latent; of equals, the first ones."""
+        order = np.lexsort([-entries.scores, latents])
         latents = latents[order]
         rank = np.arange(len(latents)) - np.searchsorted(latents, latents)
-        best = rank < self.rows.shape[1]
+        best = rank < self._kept.rows.shape[1]
         latents, rank, order = latents[best], rank[best], order[best]
-        for kept, new in (
-            (self.rows, rows),
-            (self.texts, texts),
-            (self.activations, values),
-            (self._scores, scores),
-        ):
+        for kept, new in zip(self._kept, entries, strict=True):
             kept[latents, rank] = new[order]
 
 
@@ -155,19 +178,13 @@ class SparseSampledRows(SparseRows):
         return _keys(rows, latents)
 
 
-def _one_of_each_text(
-    latents: NDArray[np.intp],
-    values: FloatArray,
-    rows: NDArray[np.intp],
-    texts: NDArray[np.intp],
-    scores: FloatArray,
-) -> list[NDArray[Any]]:
-    """Return the entries with the largest score among those of the same latent and text."""
-    order = np.lexsort([rows, -scores, texts, latents])
+def _best_of_each_text(latents: NDArray[np.intp], entries: _Entries) -> NDArray[np.intp]:
+    """Return the places of the entries with the largest score among those of the same latent and text, ascending."""
+    pairs = latents * (entries.texts.max(initial=0) + 1) + entries.texts
+    order = np.lexsort([-entries.scores, pairs])
     is_first = np.ones(len(order), np.bool_)
-    is_first[1:] = (np.diff(latents[order]) != 0) | (np.diff(texts[order]) != 0)
-    best = order[is_first]
-    return [array[best] for array in (latents, values, rows, texts, scores)]
+    is_first[1:] = np.diff(pairs[order]) != 0
+    return np.sort(order[is_first])
 
 
 def _keys(rows: NDArray[np.intp], latents: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ class CodesOfRows:
 
     def add(self, first: int, codes: csr_array) -> None:
         """Add the codes of a block of rows, the first of which has the number `first`."""
+        codes = csr_array((codes.data, codes.indices.astype(np.int32), codes.indptr.astype(np.int32)), codes.shape)
         self._n_bytes += codes.indices.nbytes + codes.data.nbytes + codes.indptr.nbytes
         if self._n_bytes > _MOST_BYTES:
             self._kept = None
