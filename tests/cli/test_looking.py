@@ -284,3 +284,31 @@ def test_info_says_that_primitives_are_compiled(run, monkeypatch):
     assert "primitives    compiled by Numba" in run("info")
     found = json.loads(run("info", "--json"))
     assert found["vector_bits"] in (128, 256, 512)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plot", "m.safetensors", "other.npy", "--what", "reconstructions", "-o", "p.png"),
+        ("evaluate", "m.safetensors", "other.npy"),
+        ("report", "m.safetensors", "other.npy", "-o", "r.html"),
+        ("encode", "m.safetensors", "other.npy", "-o", "c.npy"),
+        ("reconstruct", "m.safetensors", "other.npy", "-o", "c.npy"),
+        ("evaluate", "c.safetensors", "other.npy", "--labels", "y.npy"),
+        ("report", "c.safetensors", "other.npy", "--labels", "y.npy", "-o", "r.html"),
+        ("predict", "c.safetensors", "other.npy", "-o", "p.csv", "--proba"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_rows_of_another_scale_are_remarked_on_once(command, invoke, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("rhohat.data.rows.base._BYTES_AT_ONCE", 2**12)  # so that there are several blocks
+    rows = np.random.default_rng(0).random((700, 16), np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "other.npy", 300 * rows)
+    np.save(tmp_path / "y.npy", (rows[:, 0] > 0.5).astype(int))
+    quick = ("--preprocess", "none", "--max-iter", "3", "--hidden", "4", "-q")
+    run("train", "rows.npy", "-o", "m.safetensors", *quick)
+    run("train", "rows.npy", "-o", "c.safetensors", "-e", "classifier", "--labels", "y.npy", *quick)
+    result = invoke(*command)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("far outside of the range of the training rows") == 1

@@ -95,7 +95,7 @@ def check_gradient(
 
     With MODEL and DATA, the gradient of the model's cost J is checked on 100 of the rows, evenly spaced, at the weights
     with which a training starts: where a training ends, the gradient is nearly 0, and rounding would hide it. All
-    weights and biases are checked, or 2,000 drawn at random if there are more.
+    parameters, such as weights and biases, are checked, or 2,000 drawn at random if there are more.
 
     Without MODEL and DATA, the command prints a table for combinations of architectures, activations, losses, penalties
     and tied weights: relative differences of gradients and of exact Hessian-vector products. The exit status is 1 if

@@ -31,7 +31,7 @@ from rhohat.cli.reading import ReadingOptions, as_classes, as_numbers, name_of_t
 from rhohat.common.extras import import_extra
 from rhohat.common.whole_files import replacing
 from rhohat.common.words import counted, listed
-from rhohat.data import RowSource, open_rows
+from rhohat.data import RowSource
 from rhohat.estimators.targets import check_labels
 from rhohat.inspection.column_plots import MOST_UNITS, directions_of, n_units_of, plot_columns
 from rhohat.inspection.contrast import of_varied_contrast
@@ -40,7 +40,7 @@ from rhohat.inspection.plots import plot_feature_maps, plot_filters, plot_loss_c
 from rhohat.inspection.reporting.appearance import choose_image_shape, choose_names
 from rhohat.layers import ConvolutionLayer
 from rhohat.models.formats import load
-from rhohat.models.pipelines import estimator_of, prepare_rows
+from rhohat.models.pipelines import estimator_of, prepare_rows, prepared_block
 
 __all__ = ["ImageShape", "Target", "check_targets", "evaluate", "note_without_targets", "plot", "targets_for"]
 
@@ -256,7 +256,7 @@ def _plot_reconstructions(model: Any, rows: RowSource, asked: tuple[int, ...] | 
     some = prepared.take(np.linspace(0, len(rows) - 1, min(256, len(rows))).astype(np.intp))
     some = some[of_varied_contrast(some, 14)]
     shape = _picture_shape(asked, model, rows, prepared)
-    plot_reconstructions(some, estimator.reconstruct(open_rows(some)), shape, n_images=len(some), ax=ax)
+    plot_reconstructions(some, estimator.reconstruct(prepared_block(some)), shape, n_images=len(some), ax=ax)
 
 
 def _picture_shape(

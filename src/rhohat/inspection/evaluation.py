@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from rhohat.data import RowSource, open_rows
+from rhohat.data import RowSource
 from rhohat.data.sequences import existing_steps
 from rhohat.estimators.sequences import labels_of_steps, targets_of_steps
 from rhohat.estimators.target_scaling import r_squared
@@ -30,7 +30,7 @@ from rhohat.inspection.metrics.predictions import (
 )
 from rhohat.inspection.sequences import steps_of_code
 from rhohat.models.explaining import is_detector
-from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows, preprocessing_of
+from rhohat.models.pipelines import estimator_of, open_model_rows, prepare_rows, prepared_block, preprocessing_of
 from rhohat.models.scoring import score_rows
 
 __all__ = ["evaluate"]
@@ -126,7 +126,7 @@ def _evaluate_network(
     for block in rows.blocks(rows.rows_at_once):
         check_activations(estimator.network_, block, 0, rows.name, first, rows.feature_names)
         first += len(block)
-        given = open_rows(block)  # scikit-learn would warn that an array has no column names
+        given = prepared_block(block)
         codes = estimator.codes(given)
         activations.update(existing_steps(codes, steps_of_code(estimator)))
         if learns_from_rows:

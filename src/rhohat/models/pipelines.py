@@ -50,6 +50,7 @@ __all__ = [
     "names_of_columns",
     "open_model_rows",
     "prepare_rows",
+    "prepared_block",
     "preprocessing_of",
     "reconstruct_blocks",
     "row_shape_of",
@@ -244,6 +245,13 @@ def prepare_rows(model: Any, rows: RowSource) -> RowSource:
     prepared = open_rows(rows, transform=_Steps(steps) if steps else None)
     prepared.scale_is_known = True
     return prepared
+
+
+def prepared_block(rows: FloatArray) -> RowSource:
+    """Return some rows of what `prepare_rows` returned as a source, whose scale is not remarked on once more."""
+    source = open_rows(rows)  # scikit-learn would warn that an array has no column names
+    source.scale_is_known = True
+    return source
 
 
 def fills_in_missing(step: Any) -> bool:
