@@ -10,7 +10,8 @@ from sklearn.pipeline import make_pipeline
 
 import rhohat
 from rhohat.common.exceptions import ModelFileError
-from tests.models.formats.fixtures_of import made_by
+from rhohat.models.formats.torch_files import StateDict, TorchFile
+from tests.models.formats.fixtures_of import FIXTURES, made_by
 
 _HOW = {"max_iter": 3, "random_state": 0}
 UNFITTED = {
@@ -194,3 +195,13 @@ def test_a_folder_with_nothing_that_is_known_is_refused(tmp_path):
 def test_a_model_file_is_one_whatever_its_name(name, trained, tmp_path):
     rhohat.save(trained["topk"], tmp_path / name, note="own")
     assert rhohat.load(tmp_path / name).model_card_.note == "own"
+
+
+def test_a_threshold_that_is_not_known_yet_stays_so(tmp_path):
+    unset = rhohat.load(FIXTURES / "dictionary_learning" / "BatchTopKSAE_unset")
+    assert unset.threshold_ is None
+    for library in ("dictionary_learning", "safetensors"):
+        rhohat.export(unset, tmp_path / library, format=library)
+        assert rhohat.load(tmp_path / library).threshold_ is None
+    file = TorchFile(tmp_path / "dictionary_learning" / "ae.pt")
+    assert StateDict(file, file.content).take("threshold") == -1
