@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import rhohat
 from rhohat.common.exceptions import ModelFileError
@@ -88,6 +89,15 @@ def test_llama_scope_by_its_description():
     folder = FIXTURES / "scopes" / "llama_scope"
     check(rhohat.load(folder), references.llama_scope(folder, ROWS))
     check(rhohat.load(folder / "checkpoints" / "final.safetensors"), references.llama_scope(folder, ROWS))
+
+
+def test_norms_of_llama_scopes_decoder_become_part_of_the_weights(tmp_path):
+    shutil.copytree(FIXTURES / "scopes" / "llama_scope", tmp_path / "copy")
+    weights = tmp_path / "copy" / "checkpoints" / "final.safetensors"
+    arrays = load_file(weights)
+    arrays["decoder.weight"] = arrays["decoder.weight"] * (1 + np.arange(12, dtype=np.float32) % 3)
+    save_file(arrays, weights)
+    check(rhohat.load(tmp_path / "copy"), references.llama_scope(tmp_path / "copy", ROWS))
 
 
 @pytest.fixture

@@ -167,6 +167,17 @@ def test_many_numbers_that_are_one_are_refused(tmp_path):
         StateDict(file, file.content).take("a")
 
 
+def test_the_older_layout_has_as_many_numbers_as_it_says(tmp_path):
+    path = tmp_path / "file.pt"
+    torch.save({"a": torch.ones(3), "b": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    place = content.rindex((3).to_bytes(8, "little") if content.endswith(bytes(8)) else (2).to_bytes(8, "little"))
+    for changed in (content[:-1], content[:place] + bytes([1]) + content[place + 1 :]):
+        path.write_bytes(changed)
+        with pytest.raises(ModelFileError, match="is truncated, or has other numbers than it says"):
+            TorchFile(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04", b"\x80\x02}q\x00.", b"not a pickle" * 100])
 def test_other_files_are_refused(content, tmp_path):
     (tmp_path / "file.pt").write_bytes(content)

@@ -7,7 +7,7 @@ import struct
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -156,7 +156,7 @@ class _ZippedStorages:
 
     def read(self, storage: PickledStorage) -> bytes:
         """Return the bytes of a storage."""
-        return self._part(f"data/{storage.key}", storage.n_numbers * np.dtype(_TYPES[storage.kind]).itemsize)
+        return self._part(f"data/{storage.key}", _bytes_of(storage))
 
     def _part(self, name: str, most: int) -> bytes:
         """Return a part of the archive, which has at most so many bytes; its checksum is checked."""
@@ -199,26 +199,31 @@ class _StoragesInARow:
         keys = read_pickle(head)
         if not isinstance(keys, list) or len(keys) > _MOST_ENTRIES or not all(key in self._known for key in keys):
             raise refused
-        self._keys, self._start = keys, head.tell()
+        self._places = self._places_of(keys, head.tell())
 
     def read(self, storage: PickledStorage) -> bytes:
         """Return the bytes of a storage."""
         if storage.view is not None:
             raise ModelFileError(f"{self._path.name} has a tensor that is part of another one's numbers.")
+        if storage.key not in self._places:
+            raise ModelFileError(f"{self._path.name} lacks numbers.")
         with self._path.open("rb") as file:
-            place = self._start
-            for key in self._keys:
-                n_bytes = self._count_at(file, place) * np.dtype(_TYPES[self._known[key].kind]).itemsize
-                if place + _COUNT_BYTES + n_bytes > self._size:
-                    break
-                if key == storage.key:
-                    return file.read(n_bytes)
-                place += _COUNT_BYTES + n_bytes
-        raise ModelFileError(f"{self._path.name} lacks numbers, or has others than it says.")
+            file.seek(self._places[storage.key])
+            return file.read(_bytes_of(storage))
 
-    def _count_at(self, file: BinaryIO, place: int) -> int:
-        """Return the number of numbers of the storage at a place."""
-        if not 0 <= place <= self._size - _COUNT_BYTES:
-            raise ModelFileError(f"{self._path.name} is truncated.")
-        file.seek(place)
-        return max(0, int.from_bytes(file.read(_COUNT_BYTES), "little", signed=True))
+    def _places_of(self, keys: list[str], start: int) -> dict[str, int]:
+        """Return where the numbers of each storage begin; before them, the file says how many there are."""
+        places: dict[str, int] = {}
+        with self._path.open("rb") as file:
+            for key in keys:
+                file.seek(start)
+                count = int.from_bytes(file.read(_COUNT_BYTES), "little", signed=True)
+                places[key] = start + _COUNT_BYTES
+                start = places[key] + _bytes_of(self._known[key])
+                if count != self._known[key].n_numbers or start > self._size:
+                    raise ModelFileError(f"{self._path.name} is truncated, or has other numbers than it says.")
+        return places
+
+
+def _bytes_of(storage: PickledStorage) -> int:
+    return storage.n_numbers * np.dtype(_TYPES[storage.kind]).itemsize
