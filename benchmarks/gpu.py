@@ -175,6 +175,22 @@ def check_estimators(rng: np.random.Generator) -> list[str]:
     return [f"{name}: the device's fit is the CPU's within 1e-6" for name in made]
 
 
+def check_several(rng: np.random.Generator) -> list[str]:
+    """Compare a dictionary that two devices share, by rows and by latents, with that of threads of the CPU."""
+    devices = ["cpu", "cpu"] if ON_CPU else list(range(torch.cuda.device_count()))[:2]
+    if len(devices) < 2:
+        return ["several devices: not checked, as there is one"]
+    X, done = rng.random((300, 20)), []
+    model = rhohat.BatchTopKAutoencoder(n_components=41, k=4, max_iter=2, random_state=0)
+    theirs = _parameters(model.fit(X))
+    for split in ("rows", "latents"):
+        ours = _parameters(model.set_params(engine=TorchEngine(devices=devices, dtype="float64", split=split)).fit(X))
+        if not np.abs(ours - theirs).max() < 1e-6:
+            raise SystemExit(f"two devices that share {split} differ by {np.abs(ours - theirs).max():.2g} from the CPU")
+        done.append(f"two devices that share {split}: a dictionary's fit is the CPU's within 1e-6")
+    return done
+
+
 def _parameters(model: Any) -> Any:
     return (
         model.theta_
@@ -413,7 +429,7 @@ def main() -> None:
         raise SystemExit("PyTorch finds no CUDA device on this machine; --cpu runs everything on the CPU.")
     warnings.simplefilter("ignore")  # fits here are too short to converge
     rng = np.random.default_rng()
-    checked = [*check_kernels(rng), *check_estimators(rng)]
+    checked = [*check_kernels(rng), *check_estimators(rng), *check_several(rng)]
     print("\n".join(checked), flush=True)
     rows = [] if options.only_checks else _measured()
     _write(options.output, checked, rows)

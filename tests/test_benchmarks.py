@@ -419,7 +419,7 @@ def test_the_script_for_gpus_checks_and_measures_everything_that_a_processor_can
     )
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert {"kernels", "TopKAutoencoder", "RecurrentClassifier"} <= {
+    assert {"kernels", "TopKAutoencoder", "RecurrentClassifier", "two"} <= {
         line.split()[0].strip(",:") for line in results["checked"]
     }
     cases = {row["case"].split(":")[0] for row in results["rows"]}

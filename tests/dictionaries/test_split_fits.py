@@ -11,7 +11,9 @@ from sklearn.base import clone
 import rhohat
 from rhohat import Checkpoint, ClusterError, SparseAutoencoder, TorchEngine, Transcoder
 from rhohat.callbacks import ResampleDeadLatents
+from rhohat.cli.training_setup import connected
 from rhohat.dictionaries.device_training import DeviceTrainer
+from rhohat.dictionaries.selections import Matryoshka, TopK
 from rhohat.dictionaries.split_training import SplitTrainer
 from rhohat.dictionaries.training import NotFiniteError
 from rhohat.engines.group import Group
@@ -211,3 +213,18 @@ def test_the_split_is_a_setting_of_the_engine():
     assert repr(SPLIT[2]) == "TorchEngine(devices=['cpu', 'cpu'], dtype='float64', split='latents')"
     assert SPLIT[2] != TorchEngine(devices=["cpu", "cpu"], dtype="float64")
     assert SPLIT[2] == TorchEngine(devices=["cpu", "cpu"], dtype="float64", split="latents")
+
+
+def test_the_command_line_splits_latents():
+    with connected(None, "cpu,cpu", split_latents=True) as engine:
+        assert engine == TorchEngine(devices=["cpu", "cpu"], split="latents")
+    with connected(None, "cpu,cpu") as engine:
+        assert engine == TorchEngine(devices=["cpu", "cpu"])
+
+
+def test_a_prefix_may_have_no_latents_in_a_slice():
+    whole = Matryoshka(4.0, (3, 8, 20, 40))
+    slices = {(0, 13): (3, 8, 13, 13), (13, 26): (0, 0, 7, 13), (26, 40): (0, 0, 0, 14)}
+    for (first, last), sizes in slices.items():
+        assert whole.of_slice(slice(first, last)) == Matryoshka(4.0, sizes)
+    assert TopK(4).of_slice(slice(3, 5)) == TopK(4)

@@ -57,7 +57,9 @@ class TorchCodeParts(ABC):
         starts: Any = torch.searchsorted(segments, torch.arange(n_rows * n_prefixes + 1, device=W.device))
         made = W.new_empty((n_rows * n_prefixes, n_outputs))
         self.gather(ByLatent(starts, latents, order), slice(0, len(made)), codes.values, W, made)
-        torch.cumsum(made.view(n_rows, n_prefixes, n_outputs).transpose(0, 1), 0, out=out)
+        out.copy_(made.view(n_rows, n_prefixes, n_outputs).transpose(0, 1))
+        for prefix in range(1, n_prefixes):  # a cumulative sum on a GPU would not give the same bits each time
+            out[prefix] += out[prefix - 1]
 
     def complete(self, out: Tensor, bias: Tensor, targets: Tensor, scale: float, errors: Tensor) -> None:
         """Turn reconstructions into residuals and errors, as `CodeOps.residuals` writes them.
