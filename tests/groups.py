@@ -51,7 +51,7 @@ def in_a_group(function, size, folder):
         for rank in numbers
     ]
     try:
-        said = [process.communicate(timeout=120)[1].decode() for process in started]
+        said = [process.communicate(timeout=300)[1].decode() for process in started]
     finally:
         for process in started:
             process.kill()
