@@ -129,3 +129,22 @@ def test_a_page_of_a_match_needs_rows_and_two_dictionaries(invoke, run, second, 
     result = invoke("match", "m", "network.safetensors", "--report", "report.html", "--data", "rows.npy")
     assert "compare must be a dictionary" in result.output
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_has_further_pages_where_one_page_would_be_too_large(run, invoke, harvest, tmp_path, monkeypatch):
+    from rhohat.inspection.reporting.dictionaries import DictionaryContent
+
+    whole = run("report", "m", "h:/a")
+    assert whole == "wrote report.html: open it in a browser\n"
+    monkeypatch.setattr(DictionaryContent, "most_bytes", (tmp_path / "report.html").stat().st_size - 6000)
+    said = run("report", "m", "h:/a", "-o", "pages")
+    assert said == "wrote pages: open pages/index.html in a browser; 1 further page is in the folder\n"
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["index.html", "latents-00000.html"]
+    said = run("report", "m", "h:/a", "-o", "page.html")
+    assert said.startswith("wrote page.html: open it in a browser. Up to")
+    assert said.endswith("pass a folder as --output to have them.\n")
+    (tmp_path / "pages" / "mine.txt").write_text("mine")
+    result = invoke("report", "m", "h:/a", "-o", "pages")
+    assert result.exit_code == 1
+    assert "such as mine.txt" in result.output
+    assert "or name a folder" in invoke("report", "m", "h:/a", "-o", "page.pdf").output

@@ -254,12 +254,15 @@ def _remember(key: str) -> Any:
     return callback
 
 
-def check_writable(path: Path, *inputs: Path, endings: tuple[str, ...] = (), option: str = "--output") -> None:
-    """Raise before any work is done if an output file cannot be written or is one of the inputs."""
-    if path.is_dir():
+def check_writable(
+    path: Path, *inputs: Path, endings: tuple[str, ...] = (), option: str = "--output", folder: bool = False
+) -> None:
+    """Raise before any work is done if an output, a file or a folder, cannot be written or is one of the inputs."""
+    if path.is_dir() and not folder:
         raise typer.BadParameter(f"{path} is a folder; name a file in it.", param_hint=option)
-    if endings and path.suffix not in endings:
-        raise typer.BadParameter(f"must end in {' or '.join(endings)}; got {path}.", param_hint=option)
+    if endings and path.suffix not in endings and not (folder and (path.is_dir() or not path.suffix)):
+        what = " or name a folder" if folder else ""
+        raise typer.BadParameter(f"must end in {' or '.join(endings)}{what}; got {path}.", param_hint=option)
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}; make it first.", param_hint=option)
     if any(_is_same(path, one) for one in inputs):

@@ -13,6 +13,7 @@ from rhohat.cli.app import Json, Quiet, Traceback, check_writable, command, prin
 from rhohat.cli.declared import DATA, MODEL, OUTPUT
 from rhohat.cli.files import DIGITS
 from rhohat.cli.reading import ReadingOptions, reads_rows
+from rhohat.cli.reporting import said_of_page
 from rhohat.cli.texts import Texts, read_texts
 from rhohat.common.arrays import FloatArray
 from rhohat.common.whole_files import replacing
@@ -63,8 +64,8 @@ def match(
         Path | None,
         typer.Option(
             "--report",
-            help="An .html file to which a page is written that shows the latents of two dictionaries side by side."
-            " It needs --data.",
+            help="An .html file, or a folder, to which a page is written that shows the latents of two dictionaries"
+            " side by side. It needs --data.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -93,7 +94,16 @@ def match(
     if page is not None:
         if data is None:
             raise typer.BadParameter("needs rows: pass --data as well.", param_hint="--report")
-        check_writable(page, first, second, data, *([] if texts is None else [texts]), endings=(".html", ".htm"))
+        check_writable(
+            page,
+            first,
+            second,
+            data,
+            *([] if texts is None else [texts]),
+            endings=(".html", ".htm"),
+            option="--report",
+            folder=True,
+        )
     models = [estimator_of(model) for model in loaded]
     A, B = map(_directions, models)
     if A.shape[1] != B.shape[1]:
@@ -103,31 +113,23 @@ def match(
         )
     found = match_dictionaries(A, B, absolute=absolute)
     by_chance, alike_at_start = _mean_by_chance(A, B, absolute), _begin_alike(*models)
-    if page is not None and data is not None:
-        _write_page(ctx, loaded, page, data, texts, reading)
+    written = None if page is None else _write_page(ctx, loaded, page, data, texts, reading)
     nouns = [model.noun_of_code for model in models]
     order = np.argsort(-found.cosine, kind="stable")
     pairs = [(int(found.rows[one]), int(found.columns[one]), float(found.cosine[one])) for one in order]
     if output is not None:
         _write_csv(output, pairs, nouns)
     if as_json:
+        figures = {"mean_cosine": found.mean_cosine, "mean_cosine_by_chance": by_chance, "same_start": alike_at_start}
         named = [dict(zip(("a", "b", "cosine"), pair, strict=True)) for pair in pairs]
-        print_json(
-            {
-                "mean_cosine": found.mean_cosine,
-                "mean_cosine_by_chance": by_chance,
-                "same_start": alike_at_start,
-                "alike_fraction": found.alike_fraction,
-                "pairs": named,
-            }
-        )
+        print_json({**figures, "alike_fraction": found.alike_fraction, "pairs": named})
     elif not quiet:
         _print_table(pairs, nouns)
         _print_summary(found, by_chance, nouns[0], alike_at_start=alike_at_start)
         if output is not None:
             typer.echo(f"wrote {output}: {len(pairs)} pairs")
-        if page is not None:
-            typer.echo(f"wrote {page}: open it in a browser")
+        if written is not None and page is not None:
+            typer.echo(said_of_page(written, page))
 
 
 def _print_summary(found: DictionaryMatch, by_chance: float | None, noun: str, *, alike_at_start: bool) -> None:
@@ -145,12 +147,13 @@ def _print_summary(found: DictionaryMatch, by_chance: float | None, noun: str, *
 
 
 def _write_page(
-    ctx: typer.Context, loaded: list[Any], page: Path, data: Path, texts: Path | None, reading: ReadingOptions
-) -> None:
+    ctx: typer.Context, loaded: list[Any], page: Path, data: Path | None, texts: Path | None, reading: ReadingOptions
+) -> str:
     """Write the page about the first model that shows the second one beside it."""
+    assert data is not None  # the options were checked
     contexts = texts_of_harvest(loaded[0], data) if texts is None else read_texts(texts, reading.encoding)
     with reading.open_for(ctx, loaded[0], data) as rows:
-        report(loaded[0], rows, page, compare=loaded[1], texts=contexts)
+        return report(loaded[0], rows, page, compare=loaded[1], texts=contexts)
 
 
 def _directions(estimator: Any) -> FloatArray:

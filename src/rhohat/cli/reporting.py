@@ -30,10 +30,11 @@ from rhohat.data import RowSource
 from rhohat.data.row_names import names_of_rows
 from rhohat.inspection.reporting import report as write_report
 from rhohat.inspection.reporting.dictionaries.contexts import texts_of_harvest
+from rhohat.inspection.reporting.writing import Page
 from rhohat.models.formats import load
 from rhohat.models.pipelines import estimator_of
 
-__all__ = ["report"]
+__all__ = ["report", "said_of_page"]
 
 _AS_IT_COMES = ReadingOptions()
 
@@ -54,7 +55,14 @@ def report(
     model: Model,
     data: Data,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .html file to write.", rich_help_panel=OUTPUT)
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The .html file to write, or a folder: there, contexts of latents that have no room on one page"
+            " stand on further pages.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = Path("report.html"),
     labels: Labels = None,
     target: Target = None,
@@ -130,7 +138,7 @@ def report(
     --id is another name of --row-names.
     """
     others = [path for path in (row_labels, texts, compare) if path is not None]
-    check_writable(output, model, data, *others, endings=(".html", ".htm"))
+    check_writable(output, model, data, *others, endings=(".html", ".htm"), folder=True)
     if tabular and image_shape is not None:
         raise typer.BadParameter("cannot be combined with --image-shape.", param_hint="--tabular")
     if row_names is not None and row_labels is not None:
@@ -148,7 +156,7 @@ def report(
         y = None if has_classes else targets_for(loaded, rows, labels, reading)
         note_without_targets(ctx, loaded, rows, y)
         progress.announce(f"looking at {len(rows)} rows")
-        write_report(
+        page = write_report(
             loaded,
             rows,
             output,
@@ -164,7 +172,18 @@ def report(
             labels=classes_of_rows(rows, labels, reading) if has_classes else None,
         )
     if not quiet:
-        typer.echo(f"wrote {output}: open it in a browser")
+        typer.echo(said_of_page(page, output))
+
+
+def said_of_page(page: str, output: Path) -> str:
+    """Return what is said of a page that was written."""
+    assert isinstance(page, Page)
+    if page.n_further:
+        verb = "is" if page.n_further == 1 else "are"
+        further = f"{counted(page.n_further, 'further page')} {verb} in the folder"
+        return f"wrote {output}: open {page.path} in a browser; {further}"
+    left_out = page.remark.replace("name a folder as its path", "pass a folder as --output")
+    return f"wrote {page.path}: open it in a browser{'. ' if left_out else ''}{left_out}"
 
 
 def _names_of_rows(

@@ -630,7 +630,8 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_work(tmp_path, rng)
     never_read = tmp_path / "there is no such file.npy"
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         report(autoencoder, never_read, tmp_path / "no" / "page.html")
-    with pytest.raises(IsADirectoryError, match="is a folder"):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="has files that are no pages of a report"):
         report(autoencoder, never_read, tmp_path)
     if os.geteuid() != 0:
         tmp_path.chmod(0o500)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from rhohat.common.extras import import_extra
-from rhohat.common.whole_files import replacing
 from rhohat.common.words import counted
 from rhohat.estimators.large_rows import remark_on_large_rows
 from rhohat.inspection.evaluation import evaluate
@@ -31,6 +29,7 @@ from rhohat.inspection.reporting.record import MOST_TOP_ROWS
 from rhohat.inspection.reporting.rendering import render
 from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.units import describe_units, units_shown
+from rhohat.inspection.reporting.writing import Page, is_folder, writing
 from rhohat.inspection.sequences import n_units_of_code
 from rhohat.models.pipelines import estimator_of, last_step_of, open_model_rows, prepare_rows
 
@@ -77,8 +76,9 @@ def report(
         twice for a network and once for a dictionary, and are shown as the model sees them, after its preprocessing. A
         row source that is passed in stays open.
     path : path, default=None
-        Path of the file to write. An existing file is replaced once the new one is complete. If None, no file is
-        written.
+        Path of the file to write, which ends in .html or .htm, or of a folder. An existing file is replaced once the
+        new one is complete. In a folder, the page is index.html, and contexts of latents that have no room on it stand
+        on further pages, which it links to. If None, no file is written.
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
         Targets of a classifier or regressor, for which the page then shows the score and, for a classifier, which
         classes it takes for which others. Other models ignore y.
@@ -129,7 +129,7 @@ def report(
     Returns
     -------
     str
-        The page as HTML. Its representation, which notebooks show, is short.
+        The page as HTML. Its representation, which notebooks show, is short, and says what was left out.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def report(
     -----
     A page for 1,000 units of 28 × 28 pixels takes at most 10 MB. It shows the 12 rows that activate each unit most, or
     fewer rows if 12 would make the page larger. A page for a dictionary of 32,768 latents takes at most 15 MB; where
-    pictures or names of rows would make it larger, those of the rows that activate latents most have priority.
+    contexts, pictures or names of rows would make it larger, those that activate latents most have priority.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def report(
     import_extra("jinja2", "app")  # raises an error before any work is done
     asked = AskedOfDictionary(texts=texts, projection=projection, compare=compare, labels=labels).checked(model, data)
     make = _dictionary_content if estimator.has_sparse_codes else _network_content
-    with _writing(path) as write:
+    with writing(path) as write:
         source = open_model_rows(model, data)
         try:
             named = None if row_names is None else RowLabels.named(row_names, data, source)
@@ -182,29 +182,16 @@ def report(
                 "n_reconstructions": n_reconstructions,
                 "row_labels": named,
                 "remarks": remarks,
+                "is_in_folder": is_folder(path),
                 "anomalies": find_anomalies(model, source, named),
             }
-            page = render(make(of_page, source, y, asked, threshold=threshold, max_rows=max_rows, gabor=gabor))
+            content = make(of_page, source, y, asked, threshold=threshold, max_rows=max_rows, gabor=gabor)
+            page = render(content)
+            written, n_further = write(page.text, content.further_pages(page.data))
         finally:
             if source is not data:
                 source.close()
-        write(page)
-    return _Page(page, None if path is None else str(path))
-
-
-class _Page(str):
-    """String with a page, whose representation is short, as notebooks show that of a result."""
-
-    path: str | None
-
-    def __new__(cls, text: str, path: str | None = None) -> _Page:
-        page = super().__new__(cls, text)
-        page.path = path
-        return page
-
-    def __repr__(self) -> str:
-        where = "" if self.path is None else f", written to {self.path}"
-        return f"<page of {len(self):,} characters{where}>"
+    return Page(page.text, written, n_further, content.remark_on_size(page.data))
 
 
 def _title(model: Any, name: str) -> str:
@@ -285,24 +272,3 @@ def _listening() -> Iterator[list[str]]:
     for one in caught:
         remarks.append(str(one.message))
         warnings.warn(one.message, one.category, stacklevel=4)
-
-
-@contextmanager
-def _writing(path: str | PathLike[str] | None) -> Iterator[Callable[[str], object]]:
-    """Yield a function that writes text to a file, which replaces the file at `path` only if the block succeeds.
-
-    Raises
-    ------
-    OSError
-        If no file can be written at `path`; raised before the block is entered.
-    """
-    if path is None:
-        yield lambda text: None
-        return
-    place = Path(path)
-    if place.is_dir():
-        raise IsADirectoryError(f"path must name the file that the page is written to; {place} is a folder.")
-    if not place.parent.is_dir():
-        raise FileNotFoundError(f"the page cannot be written to {place}: there is no folder {place.parent}.")
-    with replacing(place) as unfinished, unfinished.open("x", encoding="utf-8", newline="\n") as file:
-        yield file.write

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -53,6 +53,8 @@ class PageContent:
         Names of the rows; None if they have none.
     remarks : sequence of str, default=()
         Warnings about the rows or targets, for example that the scale of the rows differs from the scale in the fit.
+    is_in_folder : bool, default=False
+        Whether there may be further pages beside this one.
     anomalies : Anomalies, default=None
         What a detector has found of the rows; None for other models.
     noun_of_model : str
@@ -78,7 +80,16 @@ class PageContent:
     n_reconstructions: int
     row_labels: RowLabels | None = None
     remarks: Sequence[str] = ()
+    is_in_folder: bool = False
     anomalies: Anomalies | None = None
+
+    def further_pages(self, data: PageData) -> Iterator[tuple[str, str]]:
+        """Yield the names and the texts of further pages, given the data that the page itself has."""
+        yield from ()
+
+    def remark_on_size(self, data: PageData) -> str:
+        """Return what was left out of the page to keep it small, as a sentence; empty if nothing was."""
+        return ""
 
     @abstractmethod
     def data(self, most_bytes: int) -> PageData:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from rhohat.common.extras import import_extra
 from rhohat.common.words import counted
@@ -15,11 +16,31 @@ from rhohat.inspection.reporting.page_content import PageContent
 from rhohat.inspection.reporting.page_data import PageData
 from rhohat.inspection.reporting.rounding import show, show_value
 
-__all__ = ["render"]
+__all__ = ["Rendered", "filled", "render"]
 
 
-def render(content: PageContent) -> str:
+class Rendered(NamedTuple):
+    """A page as HTML, and the data for its script that are inside."""
+
+    text: str
+    data: PageData
+
+
+def render(content: PageContent) -> Rendered:
     """Return a page as HTML, with the data for its script inside.
+
+    Raises
+    ------
+    MissingExtraError
+        If Jinja2 is not installed.
+    """
+    fill = filled(f"{content.noun_of_model}.html.j2", content.scripts, content=content)
+    data = content.data(content.most_bytes - len(fill(data=PageData({}))))
+    return Rendered(fill(data=data), data)
+
+
+def filled(template: str, scripts: Sequence[str], **shown: Any) -> Callable[..., str]:
+    """Return a function that fills a template, in which a style sheet and scripts stand, with further values.
 
     Raises
     ------
@@ -38,16 +59,15 @@ def render(content: PageContent) -> str:
     environment.filters["breakable"] = breakable
     environment.filters["counted"] = counted
     environment.filters["unbroken"] = unbroken
-    style, script = _read("page.css"), "".join(map(_read, content.scripts))
+    style, script = _read("page.css"), "".join(map(_read, scripts))
     # Only this style sheet and this script are allowed, so that a script in an unescaped name would not run either.
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " base-uri 'none'; form-action 'none'"
     )
-    page = environment.get_template(f"{content.noun_of_model}.html.j2")
-    shown = {"content": content, "policy": policy, "style": style, "script": script, "versions": versions()}
-    without_data = len(page.render(**shown, data=PageData({})))
-    return str(page.render(**shown, data=content.data(content.most_bytes - without_data)))
+    page = environment.get_template(template)
+    known = {**shown, "policy": policy, "style": style, "script": script, "versions": versions()}
+    return lambda **more: str(page.render(**known, **more))
 
 
 def _read(name: str) -> str:

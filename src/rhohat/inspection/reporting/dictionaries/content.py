@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from rhohat.inspection.reporting.dictionaries.figures import figures_of_dictiona
 from rhohat.inspection.reporting.dictionaries.histograms import Histogram, histogram_of_densities, histogram_of_l0
 from rhohat.inspection.reporting.dictionaries.latent_data import LatentData
 from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
+from rhohat.inspection.reporting.dictionaries.pages import pages_of_latents
 from rhohat.inspection.reporting.facts import Fit
 from rhohat.inspection.reporting.figures import Figure, about_last
 from rhohat.inspection.reporting.page_content import MOST_CURVE_ROWS, PageContent
@@ -226,8 +228,27 @@ class DictionaryContent(PageContent):
         """Histogram of the number of active latents of a row."""
         return histogram_of_l0(self.evaluated.l0_histogram)
 
+    def further_pages(self, data: PageData) -> Iterator[tuple[str, str]]:
+        """Yield the names and the texts of pages with the contexts of some latents each, if the page lacks some."""
+        if "pages" in data.record:
+            yield from pages_of_latents(self._latent_data, self.title)
+
+    def remark_on_size(self, data: PageData) -> str:
+        """Return a sentence on contexts that are left out; empty if there are none, or further pages have them."""
+        if not self.has_contexts or self.is_in_folder:
+            return ""
+        known = data.record["contexts"]
+        if known is not None and known["leftOut"] == 0:
+            return ""
+        what = "All contexts" if known is None else f"Up to {counted(known['leftOut'], 'context')} of each latent"
+        return f"{what} are left out, with which it would be too large; name a folder as its path to have them."
+
+    @property
+    def _latent_data(self) -> LatentData:
+        return LatentData(
+            self.measured, self.latents, self.shown, self.row_labels, self.comparison, is_in_folder=self.is_in_folder
+        )
+
     def data(self, most_bytes: int) -> PageData:
         """Return the data from which the script of the page shows the latents."""
-        return LatentData(self.measured, self.latents, self.shown, self.row_labels, self.comparison).page_data(
-            most_bytes
-        )
+        return self._latent_data.page_data(most_bytes)

@@ -54,14 +54,15 @@ const examples = (() => {
     if (!top.length) return [part(title, "No row activates this latent.")];
     if (contexts.isThere) return contextSections(latents, latent, top, title);
     const spread = latents.spreadRows(latent);
-    const about = record.contexts === null ? "The contexts are left out, because the page would be too large with them." : "";
+    const about = record.contexts === null && !record.pages ? "The contexts are left out, because the page would be too large with them." : "";
     if (record.image) {
       const isWhole = [...top, ...spread].every(({ row }) => placeOf("pictured", row) >= 0);
       const missing = isWhole ? "" : " Some pictures are left out, because the page would be too large with them.";
       const found = [part(title, `Each row is shown with the activation of the latent.${missing} ${about}`, pictures(top))];
       return [...found, ...overTheRange(spread, pictures)];
     }
-    const found = [part(title, about, lines(top, hasLabels ? "top named" : "top", title))];
+    const link = record.pages ? [make("p", {}, further(latents, latent))] : [];
+    const found = [part(title, about, ...link, lines(top, hasLabels ? "top named" : "top", title))];
     return [...found, ...overTheRange(spread, (rows) => lines(rows, hasLabels ? "spread named" : "spread", "Other rows"))];
   }
 
@@ -75,13 +76,23 @@ const examples = (() => {
     return [make("details", { class: "range" }, make("summary", {}, "Over the range of its activations"), make("p", { class: "note" }, note), ...parts)];
   }
 
+  /** Returns a link to the page with all contexts of a latent, where the page has not all of them. */
+  function further(latents, latent) {
+    if (!record.pages) return contexts.isThere ? contexts.about() : "";
+    const number = String(Math.floor(latent / record.pages.perPage)).padStart(5, "0");
+    const file = `${latents.address === "other-" ? "other-" : "latents-"}${number}.html`;
+    return make("a", { class: "further", href: `${file}#latent-${latent}` }, "All contexts of this latent");
+  }
+
   function contextSections(latents, latent, top, title) {
     const box = make("div", { class: "with-contexts" });
     const largest = latents.largest[latent];
     const shown = withContexts(latents, latent, top);
     const note = "The framed token is the one whose row has the activation below it. Colour and underline show the activation on each token.";
     const list = shown ?? make("p", { class: "note" }, "The contexts of this latent are left out, because the page would be too large with them.");
-    box.append(part(title, `${note} ${contexts.about()}`, contexts.legend(largest), list));
+    const section = part(title, note, contexts.legend(largest), list);
+    section.querySelector(".note").append(" ", further(latents, latent));
+    box.append(section);
     box.append(...overTheRange(latents.spreadRows(latent), (rows) => withContexts(latents, latent, rows)));
     for (const details of box.querySelectorAll("details")) details.open = true;
     box.append(contexts.readout(box, largest));

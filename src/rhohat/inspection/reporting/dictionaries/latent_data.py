@@ -22,7 +22,9 @@ from rhohat.inspection.reporting.page_data import Column, PageData
 from rhohat.inspection.reporting.row_labels import RowLabels
 from rhohat.inspection.reporting.shown_rows import ShownRows
 
-__all__ = ["NO_ROW", "LatentData"]
+__all__ = ["LATENTS_PER_PAGE", "NO_ROW", "LatentData"]
+
+LATENTS_PER_PAGE = 128  # of a page beside the first one
 
 _OTHER = "other-"  # the names of the columns about a second dictionary begin with this
 _LEVELS = 16  # shades of grey in pictures where those of all latents would take too much room
@@ -47,6 +49,8 @@ class LatentData:
         Names of the rows.
     comparison : Comparison, default=None
         A second dictionary on the same rows.
+    is_in_folder : bool, default=False
+        Whether there may be further pages, for contexts that have no room.
     """
 
     measured: DictionaryMeasurements
@@ -54,6 +58,7 @@ class LatentData:
     shown: ShownRows
     row_labels: RowLabels | None
     comparison: Comparison | None = None
+    is_in_folder: bool = False
 
     def page_data(self, most_bytes: int) -> PageData:
         """Return the data of the page.
@@ -73,6 +78,9 @@ class LatentData:
             data.columns.update({f"{_OTHER}{name}": column for name, column in columns.items()})
         if self.measured.windows is not None:
             self._add_contexts(data, most_bytes - data.size)
+            known = data.record["contexts"]
+            if self.is_in_folder and (known is None or known["leftOut"] > 0):
+                data.record["pages"] = {"perPage": LATENTS_PER_PAGE}
         if self.row_labels is not None:
             share = 1.0 if self.shown.image_shape is None else 0.4
             self._add_labels(data, int(share * (most_bytes - data.size)))
@@ -81,7 +89,7 @@ class LatentData:
         return data
 
     @property
-    def _sides(self) -> list[tuple[str, DictionaryMeasurements, Latents]]:
+    def sides(self) -> list[tuple[str, DictionaryMeasurements, Latents]]:
         """What the names of the columns about each dictionary begin with, and what is known of the dictionary."""
         first = ("", self.measured, self.latents)
         return [first] if (other := self.comparison) is None else [first, (_OTHER, other.measured, other.latents)]
@@ -89,7 +97,7 @@ class LatentData:
     def _by_importance(self) -> NDArray[np.intp]:
         """Return the rows shown of all latents, each once: first those that activate a latent most."""
         of_sides = []
-        for _, measured, _ in self._sides:
+        for _, measured, _ in self.sides:
             often = np.argsort(-measured.activations.activation_frequency, kind="stable")
             of_sides.append(measured.examples[often].T)
         ranked = np.concatenate(of_sides, axis=1).ravel()
@@ -115,7 +123,7 @@ class LatentData:
     def _contexts(self, places: list[int], most_bytes: int) -> PageData | None:
         """Return the contexts of some of the examples of each latent; None if they take too much room."""
         size, rows, columns = 0, [], {}
-        for prefix, measured, _ in self._sides:
+        for prefix, measured, _ in self.sides:
             assert measured.windows is not None
             keep = np.zeros(measured.windows.counts.shape, np.bool_)
             keep[:, places] = measured.examples[:, places] >= 0
@@ -147,9 +155,9 @@ class LatentData:
         """Add pictures of directions and of top rows, as many as there is room for."""
         data.record["image"] = dict(zip(("height", "width"), image_size(shape), strict=True))
         before = data.size
-        for prefix, measured, latents in self._sides:
+        for prefix, measured, latents in self.sides:
             record = data.record["other"] if prefix else data.record
-            found = _directions(measured, latents, shape, most_bytes // len(self._sides))
+            found = _directions(measured, latents, shape, most_bytes // len(self.sides))
             record.update(found.record)
             data.columns.update({f"{prefix}{name}": column for name, column in found.columns.items()})
         left = most_bytes - (data.size - before)
