@@ -99,11 +99,14 @@ def test_info_says_what_a_folder_holds(model, made, tmp_path):
     [
         (["--layer", "encoder.layer.9"], 1, "BertModel has no layer named 'encoder.layer.9'"),
         ([], 2, "--list shows the layers"),
-        (["--layer", LAYER, "--rows", "0"], 1, "--rows must be a whole number of at least 1; got 0"),
-        (["--layer", LAYER, "--context", "99"], 1, "--context must be at most 32"),
-        (["--layer", LAYER, "--max-bytes", "1kB"], 1, "1,000,000 rows need about"),
-        (["--layer", "pooler"], 1, "pass --positions mean to harvest it"),
-        (["--layer", LAYER, "--outliers", "1"], 1, "--outliers must be a number above 1"),
+        (["--layer", LAYER, "--rows", "0"], 2, "--rows must be a whole number of at least 1; got 0"),
+        (["--layer", LAYER, "--context", "99"], 2, "--context must be at most 32"),
+        (["--layer", LAYER, "--max-bytes", "1kB"], 2, "1,000,000 rows need about"),
+        (["--layer", LAYER, "--max-bytes", "much"], 2, "--max-bytes must be a number of bytes"),
+        (["--layer", LAYER, "--of", "both"], 2, "--of must be 'output' or 'input'; got 'both'"),
+        (["--layer", LAYER, "--precision", "int4"], 2, "--precision must be one of float32, float16, bfloat16"),
+        (["--layer", "pooler"], 2, "pass --positions mean to harvest it"),
+        (["--layer", LAYER, "--outliers", "1"], 2, "--outliers must be a number above 1"),
     ],
 )
 def test_what_cannot_be_harvested_is_refused_in_a_sentence(model, made, tmp_path, changed, status, said):

@@ -201,6 +201,7 @@ def test_a_layer_that_does_not_run_is_refused(module):
         ({"layer": []}, r"must name at least one layer, and each layer once; got \[\]"),
         ({"layer": ["embed", "embed"]}, "each layer once"),
         ({"positions": "first"}, "positions must be 'all', 'last', 'mean', a mask, .*; got 'first'"),
+        ({"of": "both"}, "of must be 'output' or 'input'; got 'both'"),
         ({"dtype": "int8"}, "dtype must be one of float16, float32, float64; got 'int8'"),
     ],
 )

@@ -74,6 +74,23 @@ def test_the_index_has_the_texts_as_they_stood(model, tmp_path):
     assert len(index.text(0).tokens) == min(12, len(ids))
 
 
+def test_hostile_texts_are_texts(model, tmp_path):
+    made = [
+        ("\udcff.txt", "half a pair \ud800 and the fox"),
+        ("</script><img src=x onerror=alert(1)>", "</script>\u2028<img src=x onerror=alert(1)>\x00\n"),
+        ("right to left", "\u202ethe fox\u202c \u05d0\u05d1 \ufeff\U0001f98a"),
+        ("long", "x" * 3000),
+    ]
+    record = harvest(model, tmp_path / "h", texts=made)
+    index = rhohat.HarvestIndex(tmp_path / "h")
+    rows = np.arange(record.n_rows)
+    assert set(index.names(rows)) == {"?.txt", *(name for name, _ in made[1:])}
+    shown = "".join(index.text(0).tokens)
+    assert "half a pair ? and the fox" in shown
+    assert index.texts(rows).max() == record.n_texts - 1
+    assert len(rows_of(tmp_path / "h")) == record.n_rows
+
+
 def test_added_tokens_become_rows_if_they_are_wanted(encoder, tmp_path):
     harvest(encoder, tmp_path / "h", special_tokens=True)
     rows, _ = expected(encoder, keep=np.ones_like)
@@ -294,6 +311,7 @@ def test_ctrl_c_keeps_what_was_reached_and_the_harvest_goes_on(model, tmp_path):
         ({"positions": "first"}, "positions must be one of all, last, mean; got 'first'"),
         ({"dtype": "int8"}, "dtype must be one of float16, float32; got 'int8'"),
         ({"outliers": 0.5}, "outliers must be a number above 1, or None; got 0.5"),
+        ({"of": "both"}, "of must be 'output' or 'input'; got 'both'"),
         ({"context": 65}, "context must be at most 64, the longest text that the model can see; got 65"),
         ({"max_bytes": "much"}, "max_bytes must be a number of bytes, or a string .*; got 'much'"),
         ({"model": "/", "precision": "int4"}, "precision must be one of float32, float16, bfloat16; got 'int4'"),

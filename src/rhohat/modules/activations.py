@@ -9,7 +9,7 @@ import numpy as np
 
 from rhohat.common.arrays import FloatArray
 from rhohat.common.extras import import_extra
-from rhohat.modules.layers import Where
+from rhohat.modules.layers import Where, check_where
 from rhohat.modules.passes import LayerPasses
 from rhohat.modules.positions import Positions, by_sample, check_positions, mask_of, rows_at
 
@@ -96,6 +96,7 @@ def activations(
     [(3, 8), (2, 8)]
     """
     check_positions(positions)
+    check_where(of)
     if dtype not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}; got {dtype!r}.")
     names = [layer] if isinstance(layer, str) else list(layer)

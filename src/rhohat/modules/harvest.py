@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data.harvest_folder import DTYPES, HarvestRecord
 from rhohat.fitting.memory import as_bytes
@@ -16,7 +17,7 @@ from rhohat.modules.harvest_rows import WindowRows
 from rhohat.modules.harvest_run import HarvestRun, HarvestState
 from rhohat.modules.harvest_writer import HarvestWriter
 from rhohat.modules.language_models import LanguageModel, load_language_model
-from rhohat.modules.layers import Where, find_layer
+from rhohat.modules.layers import Where, check_where, find_layer
 from rhohat.modules.passes import LayerPasses
 from rhohat.modules.positions import NAMES
 from rhohat.modules.texts import NamedText, Texts
@@ -135,6 +136,7 @@ def harvest(
     """
     names = [layer] if isinstance(layer, str) else list(layer)
     budget = None if max_bytes is None else as_bytes(max_bytes, "max_bytes")
+    check_where(of)
     _check(names, n_rows, positions, context, dtype, outliers, batch_size)
     source = _as_texts(texts, column)
     loaded = _as_model(model, tokenizer, precision, device)
@@ -175,15 +177,16 @@ def _check(
 ) -> None:
     """Raise ValueError if a parameter has a value that is not allowed, whatever the model is."""
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"layer must name at least one layer, and each layer once; got {names!r}.")
+        rule = f" must name at least one layer, and each layer once; got {names!r}."
+        raise SettingError(Sentence(Setting("layer"), rule))
     for name, value in (("n_rows", n_rows), ("context", context), ("batch_size", batch_size)):
         if not isinstance(value, Integral) or value < 1:
-            raise ValueError(Sentence(Setting(name), f" must be a whole number of at least 1; got {value!r}."))
+            raise SettingError(Sentence(Setting(name), f" must be a whole number of at least 1; got {value!r}."))
     for name, text, allowed in (("positions", positions, NAMES), ("dtype", dtype, DTYPES)):
         if text not in allowed:
-            raise ValueError(Sentence(Setting(name), f" must be one of {', '.join(allowed)}; got {text!r}."))
+            raise SettingError(Sentence(Setting(name), f" must be one of {', '.join(allowed)}; got {text!r}."))
     if outliers is not None and not outliers > 1:
-        raise ValueError(Sentence(Setting("outliers"), f" must be a number above 1, or None; got {outliers!r}."))
+        raise SettingError(Sentence(Setting("outliers"), f" must be a number above 1, or None; got {outliers!r}."))
 
 
 def _as_texts(texts: Any, column: str | None) -> Iterable[NamedText]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import SettingError
 from rhohat.common.extras import import_extra
 from rhohat.common.words import Sentence, Setting
 from rhohat.modules.activations import as_array
@@ -158,7 +159,7 @@ class WindowRows:
             )
         if self._positions != "mean":
             start = f"the layer {name!r} has one row for each text and not for each token; pass "
-            raise ValueError(Sentence(start, Setting("positions", "mean"), " to harvest it."))
+            raise SettingError(Sentence(start, Setting("positions", "mean"), " to harvest it."))
         return tensor, mask.any(dim=1, keepdim=True).to(tensor.device)
 
     def _stored(self, rows: FloatArray, name: str, window: Window) -> NDArray[Any]:

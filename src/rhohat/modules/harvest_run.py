@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import SettingError
 from rhohat.common.words import Sentence, Setting, counted
 from rhohat.data.harvest_folder import HarvestRecord
 from rhohat.fitting.memory import show_bytes
@@ -142,7 +143,7 @@ class HarvestRun:
         needed, (room, limit) = each * (self._n_rows - self._n_before), self._writer.room()
         if needed > room:
             n_most = self._n_before + max(0, room) // each
-            raise ValueError(
+            raise SettingError(
                 Sentence(
                     f"{counted(self._n_rows, 'row')} need about {show_bytes(needed)}, but {limit} leaves"
                     f" {show_bytes(max(0, room))}; pass at most ",

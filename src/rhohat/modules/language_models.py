@@ -10,8 +10,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.extras import import_extra
-from rhohat.common.words import counted
+from rhohat.common.words import Sentence, Setting, counted
 from rhohat.modules.layers import evaluating, first_tensor, run
 from rhohat.modules.windows import batch_of, windows_of
 
@@ -123,7 +124,8 @@ def load_language_model(name: str | PathLike[str], *, precision: str = "float32"
         If the files lack some of the weights, so that these are random.
     """
     if precision not in _PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}.")
+        rule = f" must be one of {', '.join(_PRECISIONS)}; got {precision!r}."
+        raise SettingError(Sentence(Setting("precision"), rule))
     torch, transformers = import_extra("torch", "transformers"), import_extra("transformers", "transformers")
     where, is_folder = fspath(name), Path(name).is_dir()
     if is_folder and not (Path(name) / "config.json").is_file():

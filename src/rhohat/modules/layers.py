@@ -25,12 +25,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.extras import import_extra
+from rhohat.common.words import Sentence, Setting
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Read", "Where", "evaluating", "find_layer", "first_tensor", "reading", "replacing", "run"]
+__all__ = ["Read", "Where", "check_where", "evaluating", "find_layer", "first_tensor", "reading", "replacing", "run"]
 
 #: Which side of a layer is read or replaced.
 Where = Literal["output", "input"]
@@ -169,7 +171,7 @@ def reading(
     """
     wanted = [names] if isinstance(names, str) else list(names)
     layers = [find_layer(module, name) for name in wanted]
-    _check_where(of)
+    check_where(of)
     read = Read(wanted)
 
     def noting(name: str) -> Callable[[Any], None]:
@@ -221,7 +223,7 @@ def replacing(
         something other than a tensor like the one that it got.
     """
     layer = find_layer(module, name)
-    _check_where(of)
+    check_where(of)
     place = _place(name, of)
 
     def replaced(value: Any) -> Any:
@@ -267,9 +269,10 @@ def _unknown_layer(module: torch.nn.Module, name: str, names: list[str]) -> str:
     return f"{type(module).__name__} has no layer named {name!r}; {there}.{hint}"
 
 
-def _check_where(of: str) -> None:
+def check_where(of: str) -> None:
+    """Raise ValueError if `of` is neither "output" nor "input"."""
     if of not in ("output", "input"):
-        raise ValueError(f"of must be 'output' or 'input'; got {of!r}.")
+        raise SettingError(Sentence(Setting("of"), f" must be 'output' or 'input'; got {of!r}."))
 
 
 def _place(name: str, of: Where) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rhohat.common.exceptions import SettingError
 from rhohat.common.extras import import_extra
 from rhohat.common.words import Sentence, Setting
 from rhohat.modules.texts import NamedText
@@ -68,10 +69,10 @@ def check_context(tokenizer: Any, context: int, longest: int | None) -> None:
     least = tokenizer.num_special_tokens_to_add() + 1
     if context < least:
         rule = f" must be at least {least}, with room for the tokens that are added; got {context}."
-        raise ValueError(Sentence(Setting("context"), rule))
+        raise SettingError(Sentence(Setting("context"), rule))
     if longest is not None and context > longest:
         rule = f" must be at most {longest}, the longest text that the model can see; got {context}."
-        raise ValueError(Sentence(Setting("context"), rule))
+        raise SettingError(Sentence(Setting("context"), rule))
 
 
 def windows_of(texts: Iterable[NamedText], tokenizer: Any, context: int) -> Iterator[Window]:
@@ -87,7 +88,9 @@ def windows_of(texts: Iterable[NamedText], tokenizer: Any, context: int) -> Iter
     """
     for name, text in texts:
         number = 0
-        for piece in _pieces(text):
+        # Tokenizers fail at half of a surrogate pair, which JSON may have.
+        whole = text.encode("utf-8", "replace").decode()
+        for piece in _pieces(whole):
             for window in _windows_of_piece(piece, name, number, tokenizer, context):
                 yield window
                 number = window.number + 1
