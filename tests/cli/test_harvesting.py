@@ -74,6 +74,8 @@ def test_the_same_command_goes_on_with_more_rows(model, made, tmp_path):
     for n_rows in (30, 60, 60):
         assert run(*command, *SHORT, "--rows", n_rows).exit_code == 0
         assert rhohat.HarvestIndex(tmp_path / "h").n_rows >= n_rows
+    again = run(*command[:-1], *SHORT, "--rows", 60)
+    assert f"{tmp_path / 'h'} is as it was: it has {rhohat.HarvestIndex(tmp_path / 'h').n_rows} rows" in again.stdout
     result = run(*command, "--context", 8)
     assert result.exit_code == 1
     assert "holds a harvest with another --context, which is 16 there, and 8 now; name another folder" in result.stderr

@@ -230,10 +230,11 @@ def _print_summary(
     if quiet:
         return
     names = listed([f"{name or 'the model'} ({n_features} numbers)" for name, n_features in layers.items()])
-    typer.echo(
-        f"wrote {output}: {counted(record.n_rows, 'row')} of {names}, from {counted(record.n_texts, 'window')} of text,"
-        f" {seconds:.1f} s{progress.speed}"
-    )
+    what = f"{counted(record.n_rows, 'row')} of {names}, from {counted(record.n_texts, 'window')} of text"
+    if progress.has_begun:
+        typer.echo(f"wrote {output}: {what}, {seconds:.1f} s{progress.speed}")
+    else:
+        typer.echo(f"{output} is as it was: it has {what}")
     if content["settings"]["outliers"] is not None:
         typer.echo(f"left out: {counted(content['n_outliers'], 'row')} of unusual norm")
     if content["ended"] == "texts":

@@ -148,6 +148,11 @@ class HarvestProgress:
             print(f"{now - self._start:.0f} s  {description}{self.speed}{left}", file=sys.stderr, flush=True)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there were new rows."""
+        return self._first is not None
+
+    @property
     def speed(self) -> str:
         """Rows in a second, in words that follow a sentence; "" if that is not known yet."""
         return f", {self._per_second:,.0f} rows/s" if self._per_second > 0 else ""
