@@ -38,7 +38,7 @@ ONE = TorchEngine("cpu", dtype="float64")
 SPLIT = {size: TorchEngine(devices=["cpu"] * size, dtype="float64", split="latents") for size in (2, 3)}
 HOW = {"n_components": 50, "dead_after": 30}
 FEW = X[:120]
-LONG = {**HOW, "batch_size": 2, "max_iter": 2, "random_state": 0}  # four blocks of updates on these
+LONG = {**HOW, "batch_size": 10, "max_iter": 4, "random_state": 0}  # four blocks of updates on these
 
 
 class StopAt:
