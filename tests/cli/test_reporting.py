@@ -148,3 +148,16 @@ def test_a_folder_has_further_pages_where_one_page_would_be_too_large(run, invok
     assert result.exit_code == 1
     assert "such as mine.txt" in result.output
     assert "or name a folder" in invoke("report", "m", "h:/a", "-o", "page.pdf").output
+
+
+def test_rows_are_shown_as_the_images_that_they_come_from(run, harvest, tmp_path):
+    from skimage.io import imsave
+
+    (tmp_path / "images").mkdir()
+    imsave(tmp_path / "images" / "a.png", np.zeros((9, 9), np.uint8), check_contrast=False)
+    (tmp_path / "list.txt").write_text("images/a.png\n" * N_ROWS)
+    run("report", "m", "rows.npy", "--images", "list.txt", "--tabular")
+    assert record_of(page_of(tmp_path))["image"] == {"height": 64, "width": 64}
+    np.save(tmp_path / "one.npy", np.load(tmp_path / "rows.npy")[:1])
+    run("report", "m", "one.npy", "--images", "images", "--tabular")
+    assert column_of(page_of(tmp_path), "pictured").tolist() == [0]

@@ -24,7 +24,7 @@ from rhohat.cli.looking import ImageShape, Target, check_targets, note_without_t
 from rhohat.cli.probing import check_not_both, classes_of_rows
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, reads_rows
-from rhohat.cli.texts import Texts, read_texts
+from rhohat.cli.texts import Texts, read_image_paths, read_texts
 from rhohat.common.words import counted, message_of
 from rhohat.data import RowSource
 from rhohat.data.row_names import names_of_rows
@@ -116,6 +116,17 @@ def report(
         ),
     ] = None,
     texts: Texts = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            metavar="FOLDER",
+            help="The images that the rows of a dictionary come from, if rows are no images themselves: a folder, whose"
+            " files are taken in the order of their names, or a text file with one path per line.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     compare: Annotated[
         Path | None,
         typer.Option(
@@ -169,6 +180,7 @@ def report(
             row_names=_names_of_rows(data, rows, row_names, row_labels, reading),
             texts=contexts,
             compare=other,
+            images=None if images is None else read_image_paths(images, reading.encoding),
             labels=classes_of_rows(rows, labels, reading) if has_classes else None,
         )
     if not quiet:

@@ -1,4 +1,4 @@
-"""Texts that rows come from, read from files for commands."""
+"""Texts and images that rows come from, read from files for commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rhohat.cli.files import read_lines
 from rhohat.data.harvested import HarvestIndex
 from rhohat.data.rows.harvests import harvest_of
 
-__all__ = ["Texts", "read_texts"]
+__all__ = ["Texts", "read_image_paths", "read_texts"]
 
 Texts = Annotated[
     Path | None,
@@ -27,6 +27,11 @@ Texts = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+
+
+def read_image_paths(path: Path, encoding: str | None = None) -> Path | list[Path]:
+    """Return a folder of images, or the paths in a text file, one in a line, which may be relative to that file."""
+    return path if path.is_dir() else [path.parent / line for line in read_lines(path, encoding)]
 
 
 def read_texts(path: Path, encoding: str | None = None) -> Any:

@@ -53,6 +53,7 @@ def report(
     projection: str = "auto",
     compare: Any = None,
     labels: ArrayLike | None = None,
+    images: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
@@ -125,6 +126,10 @@ def report(
         shows the latents whose activation is correlated most with each class, sorts latents by this correlation, and
         says how well probes of 1, 2 and 5 latents tell the class from others, see
         `rhohat.inspection.metrics.sparse_probing`. Probes see at most 20,000 rows, spread evenly.
+    images : path of a folder, or sequence of paths, default=None
+        An image file for each row, for the page about a dictionary of rows that are no images themselves, such as
+        activations of a network that sees images. The page shows them small. The files of a folder are taken in the
+        order of their names.
 
     Returns
     -------
@@ -164,7 +169,9 @@ def report(
     check_is_fitted(estimator)
     _check(max_rows=max_rows, n_reconstructions=n_reconstructions)
     import_extra("jinja2", "app")  # raises an error before any work is done
-    asked = AskedOfDictionary(texts=texts, projection=projection, compare=compare, labels=labels).checked(model, data)
+    asked = AskedOfDictionary(
+        texts=texts, projection=projection, compare=compare, labels=labels, images=images
+    ).checked(model, data)
     make = _dictionary_content if estimator.has_sparse_codes else _network_content
     with writing(path) as write:
         source = open_model_rows(model, data)

@@ -20,6 +20,7 @@ from rhohat.inspection.reporting.dictionaries.measuring import (
     describe_latents,
     measure_dictionary,
 )
+from rhohat.inspection.reporting.dictionaries.row_pictures import RowPictures
 from rhohat.models.pipelines import estimator_of, prepare_rows
 
 __all__ = ["AskedOfDictionary"]
@@ -29,6 +30,7 @@ __all__ = ["AskedOfDictionary"]
 _ELSEWHERE = {
     "texts": "name the rows by row_names instead",
     "compare": "leave it out",
+    "images": "pass rows that are images",
     "labels": "pass the targets of a classifier as y",
 }
 
@@ -41,6 +43,7 @@ class AskedOfDictionary:
     projection: str = "auto"
     compare: Any = None
     labels: Any = None
+    images: Any = None
 
     def checked(self, model: Any, data: Any) -> AskedOfDictionary:
         """Return these parameters for a model and the data of its page, with the texts of a harvest.
@@ -81,13 +84,14 @@ class AskedOfDictionary:
         max_rows : int or None
             Largest number of rows to measure.
         """
+        pictures = None if self.images is None else RowPictures(self.images, source)
         contexts = None if self.texts is None else open_contexts(self.texts, source)
         classes = None if self.labels is None else ClassesOfRows.of(self.labels, source)
         how: dict[str, Any] = {"threshold": threshold, "max_rows": max_rows, "contexts": contexts, "classes": classes}
         of_other = None if self.compare is None else _prepared_for(self.compare, source, prepared)
         measured = measure_dictionary(estimator_of(model), prepared, **how)
         latents = describe_latents(estimator_of(model), self.projection)
-        found = {"measured": measured, "latents": latents}
+        found = {"measured": measured, "latents": latents, "pictures": pictures}
         if of_other is None:
             return found
         second = measure_dictionary(estimator_of(self.compare), of_other, **how)

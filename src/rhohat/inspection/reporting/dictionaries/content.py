@@ -23,6 +23,7 @@ from rhohat.inspection.reporting.dictionaries.histograms import Histogram, histo
 from rhohat.inspection.reporting.dictionaries.latent_data import LatentData
 from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
 from rhohat.inspection.reporting.dictionaries.pages import pages_of_latents
+from rhohat.inspection.reporting.dictionaries.row_pictures import RowPictures
 from rhohat.inspection.reporting.facts import Fit
 from rhohat.inspection.reporting.figures import Figure, about_last
 from rhohat.inspection.reporting.page_content import MOST_CURVE_ROWS, PageContent
@@ -69,6 +70,8 @@ class DictionaryContent(PageContent):
         Descriptions of the latents.
     comparison : Comparison, default=None
         A second dictionary on the same rows.
+    pictures : RowPictures, default=None
+        Image files that the rows come from.
     """
 
     noun_of_model: ClassVar[str] = "dictionary"
@@ -85,6 +88,7 @@ class DictionaryContent(PageContent):
     measured: DictionaryMeasurements
     latents: Latents
     comparison: Comparison | None = None
+    pictures: RowPictures | None = None
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -246,7 +250,13 @@ class DictionaryContent(PageContent):
     @property
     def _latent_data(self) -> LatentData:
         return LatentData(
-            self.measured, self.latents, self.shown, self.row_labels, self.comparison, is_in_folder=self.is_in_folder
+            self.measured,
+            self.latents,
+            self.shown,
+            self.row_labels,
+            self.comparison,
+            is_in_folder=self.is_in_folder,
+            pictures=self.pictures,
         )
 
     def data(self, most_bytes: int) -> PageData:

@@ -13,7 +13,7 @@
       byId("close").click();
       latentTable.sortBySimilarityTo(latent);
     });
-    if (record.image) {
+    if (own.record.directions) {
       const strip = make("ul", { class: "strip" });
       for (const [other, number] of others) {
         const cosine = show(number, 3);

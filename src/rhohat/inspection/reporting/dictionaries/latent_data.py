@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from rhohat.inspection.reporting.dictionaries.context_data import (
 )
 from rhohat.inspection.reporting.dictionaries.measuring import DictionaryMeasurements, Latents
 from rhohat.inspection.reporting.dictionaries.model_data import NO_ROW, found_numbers, model_data
+from rhohat.inspection.reporting.dictionaries.row_pictures import SIDE, RowPictures
 from rhohat.inspection.reporting.dictionaries.spread import N_BANDS, N_WEAKEST, PER_BAND
 from rhohat.inspection.reporting.drawing import Pixels, in_sheets, pixels_about_0
 from rhohat.inspection.reporting.page_data import Column, PageData
@@ -51,6 +53,8 @@ class LatentData:
         A second dictionary on the same rows.
     is_in_folder : bool, default=False
         Whether there may be further pages, for contexts that have no room.
+    pictures : RowPictures, default=None
+        Image files that rows come from, which are shown where rows are no images themselves.
     """
 
     measured: DictionaryMeasurements
@@ -59,6 +63,7 @@ class LatentData:
     row_labels: RowLabels | None
     comparison: Comparison | None = None
     is_in_folder: bool = False
+    pictures: RowPictures | None = None
 
     def page_data(self, most_bytes: int) -> PageData:
         """Return the data of the page.
@@ -82,10 +87,18 @@ class LatentData:
             if self.is_in_folder and (known is None or known["leftOut"] > 0):
                 data.record["pages"] = {"perPage": LATENTS_PER_PAGE}
         if self.row_labels is not None:
-            share = 1.0 if self.shown.image_shape is None else 0.4
+            share = 1.0 if self.shown.image_shape is None and self.pictures is None else 0.4
             self._add_labels(data, int(share * (most_bytes - data.size)))
-        if self.shown.image_shape is not None:
-            self._add_pictures(data, self.shown.image_shape, most_bytes - data.size - _BYTES_OF_NAMES)
+        left = most_bytes - data.size - _BYTES_OF_NAMES
+        shape, pictures = self.shown.image_shape, self.pictures
+        if shape is not None:
+            data.record["image"] = dict(zip(("height", "width"), image_size(shape), strict=True))
+            before = data.size
+            self._add_directions(data, shape, left)
+            self._add_pictures(data, lambda rows: self.shown.pixels_of(rows, shape), left - (data.size - before))
+        elif pictures is not None:
+            data.record["image"] = {"height": SIDE, "width": SIDE}
+            self._add_pictures(data, pictures.pixels_of, left)
         return data
 
     @property
@@ -151,24 +164,24 @@ class LatentData:
         data.columns["labelled"] = Column.of(found_numbers(rows[chosen], self.shown))
         data.record["labels"] = [labels[place] for place in chosen]
 
-    def _add_pictures(self, data: PageData, shape: tuple[int, ...], most_bytes: int) -> None:
-        """Add pictures of directions and of top rows, as many as there is room for."""
-        data.record["image"] = dict(zip(("height", "width"), image_size(shape), strict=True))
-        before = data.size
+    def _add_directions(self, data: PageData, shape: tuple[int, ...], most_bytes: int) -> None:
+        """Add pictures of the directions of latents."""
         for prefix, measured, latents in self.sides:
             record = data.record["other"] if prefix else data.record
             found = _directions(measured, latents, shape, most_bytes // len(self.sides))
             record.update(found.record)
             data.columns.update({f"{prefix}{name}": column for name, column in found.columns.items()})
-        left = most_bytes - (data.size - before)
+
+    def _add_pictures(self, data: PageData, pixels_of: Callable[[NDArray[np.intp]], Pixels], most_bytes: int) -> None:
+        """Add pictures of the rows that are shown, as many as there is room for."""
         rows = self._by_importance()
         sample = np.sort(rows[:: -(-len(rows) // _SAMPLE)]) if len(rows) else rows
         if len(sample) == 0:
             return
-        each = 4 * in_sheets(self.shown.pixels_of(sample, shape)).n_bytes / 3 / len(sample)
-        rows = np.sort(rows[: max(0, int(0.95 * left / (each + _BYTES_OF_NUMBER)))])
+        each = 4 * in_sheets(pixels_of(sample)).n_bytes / 3 / len(sample)
+        rows = np.sort(rows[: max(0, int(0.95 * most_bytes / (each + _BYTES_OF_NUMBER)))])
         if len(rows):
-            data.record["pictures"] = in_sheets(self.shown.pixels_of(rows, shape)).as_record()
+            data.record["pictures"] = in_sheets(pixels_of(rows)).as_record()
             data.columns["pictured"] = Column.of(found_numbers(rows, self.shown))
 
 
