@@ -192,6 +192,7 @@ def test_a_decoder_that_dictionary_learning_would_scale_is_remarked_on():
     [
         ({"norm_activation": "token-wise"}, "scales no row by its own norm"),
         ({"use_glu_encoder": True}, "rhohat's encoders are linear"),
+        ({"sae_type": "crosscoder"}, "with one encoder and one decoder"),
         ({"act_fn": "gelu"}, "rhohat knows 'relu', 'jumprelu' and 'topk'"),
         ({"dataset_average_activation_norm": {"in": 0, "out": 1}}, "'in' must be a positive number; got 0"),
         ({"dataset_average_activation_norm": {"in": 1}}, "lacks the setting 'out'"),

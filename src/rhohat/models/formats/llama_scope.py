@@ -37,6 +37,9 @@ def read_llama_scope(folder: Path) -> ExchangedDictionary:
     """
     settings = Settings(read_settings(folder / CONFIGURATION), CONFIGURATION)
     tensors = TensorFile(folder / WEIGHTS)
+    kind = settings.text("sae_type", "sae")
+    if kind != "sae":
+        raise settings.unsupported("sae_type", kind, "rhohat knows 'sae', with one encoder and one decoder")
     if settings.flag("use_glu_encoder", False):
         raise settings.unsupported("use_glu_encoder", True, "rhohat's encoders are linear")
     factor, output_factor = _factors(settings)

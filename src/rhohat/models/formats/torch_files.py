@@ -85,12 +85,9 @@ class TorchFile:
         Raises
         ------
         ModelFileError
-            If the tensor does not lie within its storage, or if the storage is missing or damaged.
+            If the storage of the tensor is missing or damaged, or does not hold numbers.
         """
         storage, size = tensor.storage, math.prod(tensor.shape)
-        last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
-        if size > storage.n_numbers or (size and last >= storage.n_numbers):
-            raise ModelFileError(f"{self.name} has a tensor that does not lie within its numbers.")
         if storage.kind == "BOOL":
             raise ModelFileError(f"{self.name} has truth values where numbers are needed.")
         stored = np.frombuffer(self._storages.read(storage), self._storages.byte_order + _TYPES[storage.kind])

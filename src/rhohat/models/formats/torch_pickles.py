@@ -7,6 +7,7 @@ tensors by descriptions of these. Anything else is refused by name.
 
 from __future__ import annotations
 
+import math
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -245,6 +246,10 @@ def _tensor(
         raise ValueError("a tensor has no storage or no shape")
     if not _are_counts((offset, *shape, *strides)) or len(shape) != len(strides) or len(shape) > 8:
         raise ValueError("the shape of a tensor is impossible")
+    size = math.prod(shape)
+    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    if size > storage.n_numbers or (size and last >= storage.n_numbers):
+        raise ModelFileError("the file has a tensor that does not lie within its numbers.")
     return PickledTensor(storage, offset, shape, strides)
 
 
