@@ -67,6 +67,12 @@ FORMATS = {
         ("scopes/gemma_scope_2/layer_3_affine", "params.safetensors"),
         ("scopes/gemma_scope_2/layer_3", "config.json"),
     ],
+    "rhohat": [
+        ("rhohat/gated", "weights.safetensors"),
+        ("rhohat/matryoshka", "weights.safetensors"),
+        ("rhohat/topk_layer_norm", "weights.safetensors"),
+        ("rhohat/skip_transcoder", "weights.safetensors"),
+    ],
     "llama_scope": [
         ("scopes/llama_scope", "checkpoints/final.safetensors"),
         ("scopes/llama_scope", "hyperparams.json"),
@@ -114,6 +120,8 @@ def mutate(content, name, rng):
         kinds += [_settings, _settings, _settings, _settings, _texts]
     if name.endswith(".safetensors"):
         kinds += [_length, _header, _header, _header, _flip_header]
+        if b"__metadata__" in content:
+            kinds += [_settings_of_header] * 4
     if name.endswith((".pt", ".npz")) and content[:2] == b"PK":
         kinds += [_archive, _archive, _archive, _directory]
     if name.endswith(".pt"):
@@ -129,6 +137,15 @@ def _settings(content, rng):
     for _ in range(1 if rng.random() < 0.8 else 4):
         _edit(record, rng)
     return json.dumps(record).encode()
+
+
+def _settings_of_header(content, rng):
+    header, data = _header_of(content)
+    metadata = header["__metadata__"]
+    if "settings" not in metadata:
+        return _flip(content, rng)
+    metadata["settings"] = _settings(metadata["settings"].encode(), rng).decode()
+    return _with_header(header, data)
 
 
 def _texts(content, rng):
@@ -263,6 +280,8 @@ def independent(kind, folder):
         return references.saelens(folder, ROWS)
     if kind == "sparsify":
         return references.sparsify(folder, ROWS)
+    if kind == "rhohat":
+        return references.plain(folder / "weights.safetensors", ROWS)
     if kind == "llama_scope":
         return references.llama_scope(folder, ROWS)
     if kind == "gemma_scope":

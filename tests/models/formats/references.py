@@ -194,3 +194,28 @@ def llama_scope(folder, x):
     else:
         codes = largest(a, config["top_k"]) if function == "topk" else relu(a)
     return codes, codes @ decoder + output_bias
+
+
+def plain(file, x):
+    """Return what a plain file of `rhohat.export` says: weights, and in the header what they mean."""
+    content = file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    config = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["settings"])
+    w, kind = tensors_of(file), config["kind"]
+    mean, deviation = 0.0, 1.0
+    if config["normalizes_rows"]:
+        x, mean, deviation = normalised(x)
+        deviation = deviation + 1e-5
+    pi = (x - w["b_dec"] if config["centered"] else x) @ w["W_enc"]
+    a = pi + w["b_enc"]
+    if kind == "gated":
+        codes = (a > 0) * relu(np.exp(w["log_scale"]) * pi + w["magnitude_bias"])
+    elif kind == "topk":
+        codes = largest(a, config["k"])
+    elif kind == "jumprelu":
+        codes = a * (a > w["threshold"])
+    else:
+        codes = relu(a) if kind == "relu" else a * (a > max(config.get("threshold") or 0, 0))
+    made = codes @ w["W_dec"] + w["b_dec"]
+    made = made + x @ w["W_skip"] if "W_skip" in w else made
+    return codes, made if config["transcodes"] or "W_skip" in w else made * deviation + mean

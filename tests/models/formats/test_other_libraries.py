@@ -85,6 +85,13 @@ def test_gemma_scope_by_its_description(name):
     assert model.model_card_.origin["layer"] == "3"
 
 
+@pytest.mark.parametrize("name", folders("rhohat"))
+def test_plain_files_by_their_description(name):
+    folder = FIXTURES / name
+    check(rhohat.load(folder), references.plain(folder / "weights.safetensors", ROWS))
+    np.testing.assert_allclose(made_by(rhohat.load(folder), expected(folder)[0])[0], expected(folder)[1], atol=1e-6)
+
+
 def test_llama_scope_by_its_description():
     folder = FIXTURES / "scopes" / "llama_scope"
     check(rhohat.load(folder), references.llama_scope(folder, ROWS))

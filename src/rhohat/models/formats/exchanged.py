@@ -168,9 +168,9 @@ class ExchangedDictionary:
             magnitude_bias=scaled(self.magnitude_bias),
         )
 
-    def decoder_norms(self) -> FloatArray:
-        """Return the norms of the rows of the decoder, of shape (n_latents,), none of them 0."""
-        return np.maximum(np.linalg.norm(self.decoder, axis=1), self.dtype.type(_SMALLEST_NORM))
+    def decoder_norms(self, smallest: float = _SMALLEST_NORM) -> FloatArray:
+        """Return the norms of the rows of the decoder, of shape (n_latents,), none of them below a number."""
+        return np.maximum(np.linalg.norm(self.decoder, axis=1), self.dtype.type(smallest))
 
     def centering(self, centered: bool) -> ExchangedDictionary:
         """Return an equal dictionary that subtracts b_dec from rows, or does not, for a format that knows only one way.

@@ -68,7 +68,8 @@ def read_llama_scope(folder: Path) -> ExchangedDictionary:
     tensors.finish()
     if not settings.flag("sparsity_include_decoder_norm", True):
         return dictionary
-    return replace(dictionary.with_latents_scaled(dictionary.decoder_norms()), thresholds=dictionary.thresholds)
+    norms = dictionary.decoder_norms(smallest=float(np.finfo(dictionary.dtype).tiny))
+    return replace(dictionary.with_latents_scaled(norms), thresholds=dictionary.thresholds)
 
 
 def _selection(settings: Settings, n_latents: int) -> dict[str, Any]:
