@@ -76,6 +76,11 @@ def test_a_latent_of_the_index_leads_to_all_of_its_contexts(latent, driver, brow
     link.click()
     wait_for(driver, lambda: driver.find_elements(By.CSS_SELECTOR, f"#latent-{latent} .context"))
     assert rows_of(driver, f"#latent-{latent} .context") == expected
+    script = "return [...document.querySelectorAll(arguments[0])].map((token) => Number(token.dataset.share))"
+    shares = driver.execute_script(script, f"#latent-{latent} .context .token")
+    found = contexts_of(folder[1])[latent]
+    of_tokens = [values.get(place, 0) for _, tokens, _, values in found for place in range(len(tokens))]
+    np.testing.assert_allclose(shares, of_tokens, atol=1e-6)
     top = driver.execute_script(f"return document.getElementById('latent-{latent}').getBoundingClientRect().top")
     assert -5 < top < 300
     assert HOSTILE.strip() in driver.find_element(By.ID, "latents").text

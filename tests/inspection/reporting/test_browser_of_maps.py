@@ -102,11 +102,14 @@ def test_latents_that_are_not_in_the_table_are_pale_and_not_pointed_at(driver, o
     page, _ = open_map()
     latent, canvas = alone(page), driver.find_element(By.ID, "map")
     assert canvas.get_attribute("data-drawn") == str(N)
-    driver.find_element(By.ID, "numbers").send_keys(str((latent + 1) % N))
-    assert canvas.get_attribute("data-drawn") == "1"
     x, y = place_of(driver, page, latent).round().astype(int).tolist()
-    webdriver.ActionChains(driver).move_to_element_with_offset(canvas, x, y).perform()
-    assert driver.find_element(By.ID, "map-tip").text.startswith("Point at a dot")
+    for asked, n_drawn, tip in (("", N, f"Latent {latent},"), (f"{(latent + 1) % N}", 1, "Point at a dot")):
+        driver.find_element(By.ID, "numbers").send_keys(asked)
+        driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", canvas)
+        assert canvas.get_attribute("data-drawn") == str(n_drawn)
+        webdriver.ActionChains(driver).move_to_element_with_offset(canvas, -300, -100).perform()
+        webdriver.ActionChains(driver).move_to_element_with_offset(canvas, x, y).perform()
+        assert driver.find_element(By.ID, "map-tip").text.startswith(tip)
 
 
 def shown_latents(driver):

@@ -87,6 +87,8 @@ def test_passages_know_where_they_begin_and_end_in_their_texts(texts, rows, dict
     first, edges = column_of(whole, "passageFirst"), column_of(whole, "passageEdges")
     assert (np.diff(first.astype(int)) > 0).all()
     assert ((edges & 1) == (first == 0)).all()
+    stops = first + np.diff(column_of(whole, "passages"))
+    assert ((edges & 2 > 0) == (stops == len(rows))).all()
     assert column_of(whole, "withRow").sum() <= 20  # the other rows were not measured
     assert 0 < column_of(whole, "withRow").sum() < len(column_of(whole, "tokens"))
 
