@@ -424,6 +424,7 @@ def test_many_dead_units_are_remarked_on_with_the_options_that_help(run, images,
     printed = run(*train, "--rho", "0.001")
     assert "dead units 4\nnote: 4 of 4 units are dead: no row activates them; a larger --rho (ρ) than 0.001," in printed
     assert "a smaller --weight-decay or fewer units help." in printed
+    assert "converged, but all units are dead: J = " in run("info", "m.safetensors")
     run("report", "m.safetensors", images)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "4 of 4 units are dead: no row activates them; a larger sparsity (ρ) than" in page

@@ -77,6 +77,7 @@ def info(model: ModelOrNone = None, as_json: Json = False, traceback: Traceback 
         "bytes": _size(model),
         "kind": type(loaded if isinstance(loaded, Transcoder) else estimator).__name__,
         "steps": [_parameters(step) for _, step in steps],
+        "n_units": None if estimator.has_sparse_codes else estimator.layer_sizes_[estimator.code_layer_],
         **estimator.describe(),
         "feature_names": feature_names_of(estimator if isinstance(loaded, Transcoder) else loaded),
         "target_names": getattr(estimator, "target_names_", None),
@@ -217,6 +218,13 @@ def _amount(part: dict[str, Any]) -> str:
     return f"ended {part['ended']}" if part["status"] == "max_iter" else f"{part['ended']}, {status}"
 
 
+def _collapse(figures: dict[str, float], found: dict[str, Any]) -> str:
+    """Return what is said beside the status if all hidden units were dead at the end of the training; else nothing."""
+    n_dead = figures.get("dead units", 0)
+    is_all = n_dead > 0 and n_dead == found.get("n_units")
+    return ", but all units are dead" if is_all else ""
+
+
 def _lines_of_card(card: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the lines of a model card, without what it leaves empty; a note may have several lines."""
     lines = [("note" if number == 0 else "", line) for number, line in enumerate(card.get("note", "").splitlines())]
@@ -261,7 +269,9 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             parts = [f"{symbol} = {one['parameters'][name]} ({name})" for name, symbol in one["symbols"].items()]
             lines.append(("penalties", ", ".join(parts)))
         cost = "" if one["J"] is None else f": J = {one['J']:.6g} ({terms})"
-        lines.append(("training", f"{_amount(one)}{cost}"))
+        is_whole = not one["part"] and one["status"] == "converged"  # otherwise units may not be active yet
+        collapsed = _collapse(card.get("figures", {}), found) if is_whole else ""
+        lines.append(("training", f"{_amount(one)}{collapsed}{cost}"))
     lines += _lines_of_card(card)
     if found["versions"]:
         lines.append(("written by", ", ".join(f"{name} {version}" for name, version in found["versions"].items())))

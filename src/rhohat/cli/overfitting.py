@@ -11,7 +11,7 @@ import numpy as np
 
 from rhohat.cli.held_out import Held
 from rhohat.common.arrays import FloatArray
-from rhohat.common.exceptions import ConvergenceWarning
+from rhohat.common.exceptions import ConvergenceWarning, DeadLatentsWarning
 from rhohat.common.words import Sentence, Setting, counted
 from rhohat.inspection.evaluation import evaluate
 from rhohat.models.pipelines import estimator_of
@@ -62,6 +62,8 @@ class Overfitting:
         held : Held
             Rows of the training, and those that are held out.
         """
+        # The summary says how many units are dead, on all rows.
+        warnings.filterwarnings("ignore", message=r".* dead: no row activates", category=DeadLatentsWarning)
         if held.out is None:
             yield
             return

@@ -25,6 +25,7 @@ from rhohat.engines import ThreadEngine, cluster_of, device_of
 from rhohat.estimators.availability import available_where, works_in_mini_batches
 from rhohat.estimators.base import BaseNetwork
 from rhohat.estimators.checks import as_activations, check_rows, warn_of_dead_units, warn_unless_converged
+from rhohat.estimators.dead_units import warn_of_dead_codes
 from rhohat.estimators.explained_variance import explained_variance
 from rhohat.estimators.given_weights import GivenWeights
 from rhohat.estimators.model_parts import ModelReader, ModelWriter
@@ -523,7 +524,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         some = some_rows(X)
         if some is None or len(some) < _FEWEST_ROWS or _is_constant(some):
             return
-        if _is_constant(self._forward(some, 0, self.code_layer_)):
+        codes = self._forward(some, 0, self.code_layer_)
+        if _is_constant(codes):
             advice = "a smaller sparsity_weight, or rows that RangeScaler or PatchNormalizer has scaled"
             if self.weight_decay > 0:
                 advice = f"a smaller weight_decay (now {self.weight_decay:g}), {advice}"
@@ -532,6 +534,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
                 f" learned only the means of the features. Try {advice}.",
                 stacklevel=3,
             )
+        elif self.solver_status_ == "converged" and self.n_iter_ >= _FEWEST_ITERATIONS:  # else they may be active later
+            warn_of_dead_codes(codes, self.network_.activations[self.code_layer_ - 1], self.sparsity_target_, 3)
 
 
 def _is_constant(rows: FloatArray) -> bool:

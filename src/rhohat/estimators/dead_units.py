@@ -1,12 +1,42 @@
-"""A remark on units that are active on no row, where a sparsity penalty holds them too close to 0."""
+"""Remarks on units that are active on no row, where a sparsity penalty holds them too close to 0."""
 
 from __future__ import annotations
 
-from rhohat.common.words import Sentence, Setting
+import warnings
 
-__all__ = ["remark_on_dead_units"]
+import numpy as np
+
+from rhohat.common.arrays import FloatArray
+from rhohat.common.exceptions import DeadLatentsWarning
+from rhohat.common.words import Sentence, Setting
+from rhohat.layers.activations import Activation
+from rhohat.layers.activations.thresholds import default_threshold
+
+__all__ = ["remark_on_dead_units", "warn_of_dead_codes"]
 
 _MANY_DEAD = 0.2  # fraction of the units above which dead ones are remarked on
+_MOST_DEAD = 0.5  # fraction of the units from which on a fit warns of dead ones
+
+
+def warn_of_dead_codes(codes: FloatArray, activation: Activation, sparsity: float | None, stacklevel: int) -> None:
+    """Warn if half or more of bounded units, such as sigmoid ones, are active on none of some rows of a fit.
+
+    Parameters
+    ----------
+    codes : array of shape (n_rows, n_units)
+    activation : Activation
+        Activation of the units. Others than bounded ones are dead where their mean activation is 0.
+    sparsity : float, or None
+        Target ρ for the mean activation of the units; without one, there is no warning.
+    stacklevel : int
+        As for `warnings.warn`, counted from the caller.
+    """
+    n_units, n_dead = codes.shape[1], int(np.count_nonzero(codes.max(axis=0) <= default_threshold(activation)))
+    if not np.isfinite(activation.bounds).all() or n_dead < _MOST_DEAD * n_units:
+        return
+    remark = remark_on_dead_units(n_dead, n_units, sparsity)
+    if remark is not None:
+        warnings.warn(remark, DeadLatentsWarning, stacklevel=stacklevel + 1)
 
 
 def remark_on_dead_units(n_dead: int, n_units: int, sparsity: float | None) -> Sentence | None:

@@ -712,3 +712,14 @@ def test_the_warm_up_is_drawn_and_explained(rng):
     assert 'class="curve warm-up"' in page
     few = SparseAutoencoder(n_components=2, sparsity=0.2, max_iter=20, tol=1e-1, random_state=0).fit(X[:50])
     assert "warm-up" not in report(few, X).split("</style>")[-1]
+
+
+def test_a_model_without_hidden_units_has_no_figures_of_units(rng):
+    X = rng.random((90, 16))
+    model = SoftmaxRegression(random_state=0).fit(X, np.arange(90) % 3)
+    page = report(model, X, y=np.arange(90) % 3)
+    figures = figures_of(page)
+    assert "accuracy" in figures
+    assert not {"L0", "dead units", "constant units", "mean activation", "Gabor R²"} & set(figures)
+    assert "Mean activation ρ̂ of each" not in page
+    assert "There are no hidden units: each unit is an output of the model, one for each class." in page

@@ -14,7 +14,7 @@ from rhohat.common.arrays import FloatArray, excess_exponent
 from rhohat.common.exceptions import SettingError
 from rhohat.inspection.metrics.densities import DensityHistogram
 from rhohat.inspection.metrics.rows import as_codes, check_finite, check_seen
-from rhohat.layers.activations import Activation
+from rhohat.layers.activations.thresholds import default_threshold
 from rhohat.terms.penalties import KLSparsity
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "kl_to_target",
 ]
 
-_ACTIVE = 0.1  # threshold of a bounded unit, as a fraction of the way from its lower to its upper bound
 #: A unit is constant if the standard deviation of its activation is at most this fraction of its mean.
 _CONSTANT = 0.02
 _ROWS_AT_A_TIME = 1024  # of a dense block, so that deviations in float64 need little memory
@@ -285,31 +284,6 @@ def kl_to_target(mean_activation: ArrayLike, sparsity: float, bounds: tuple[floa
             f" {means.min():g} to {means.max():g}."
         )
     return penalty.value(means, bounds, dtype)
-
-
-def default_threshold(activation: Activation) -> float:
-    """Return the default activation above which a unit counts as active.
-
-    A unit with a lower and an upper bound never quite reaches its lower bound: a sigmoid is never exactly 0. Such a
-    unit counts as active above a tenth of its range, low + 0.1 (high − low). All other units count as active above 0.
-
-    Parameters
-    ----------
-    activation : Activation
-        Activation function of the unit.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> from rhohat.layers.activations import as_activation
-    >>> [round(default_threshold(as_activation(name)), 6) for name in ("sigmoid", "tanh", "relu")]
-    [0.1, -0.8, 0.0]
-    """
-    low, high = activation.bounds
-    return low + _ACTIVE * (high - low) if math.isfinite(low) and math.isfinite(high) else 0.0
 
 
 class _Dense:

@@ -85,6 +85,29 @@ class Content(PageContent):
         """Number of units whose activations are the learned features."""
         return len(self.measured.activations.mean_activation)
 
+    def status(self, fit: Fit) -> str:
+        """Return why a fit ended, as text, with a word on units that have all collapsed."""
+        return f"{super().status(fit)}{self._collapse if fit.status == 'converged' else ''}"
+
+    def badge(self, fit: Fit) -> str:
+        """Return how the status of a fit is to be seen; a fit whose units have all collapsed is no good one."""
+        return "warn" if fit.status == "converged" and self._collapse else super().badge(fit)
+
+    @cached
+    def _collapse(self) -> str:
+        """What is said beside the status if all units are dead or constant; else nothing."""
+        activations = self.measured.activations
+        if self.units_are_outputs or not self.measured.rows_differ:
+            return ""
+        if not activations.activation_frequency.any():
+            return ", but all units are dead"
+        return ", but all units are constant" if activations.constant.all() else ""
+
+    @property
+    def units_are_outputs(self) -> bool:
+        """Whether the network has no hidden units, as a softmax regression, so that its units are its outputs."""
+        return bool(self.estimator.code_layer_ == self.estimator.network_.n_layers)
+
     @property
     def maps(self) -> tuple[tuple[int, int], tuple[int, ...]] | None:
         """Place in the middle of the feature maps that are the code, and their shape; None if the code has no maps."""
@@ -133,7 +156,8 @@ class Content(PageContent):
     def figures(self) -> list[Figure]:
         """Figures that summarize the model."""
         noun = "row" if steps_of_code(self.estimator) is None else "step"
-        return figures_of(self.measured, self.units, self.evaluated, self.target, noun)
+        outputs = self.units_are_outputs
+        return figures_of(self.measured, self.units, self.evaluated, self.target, noun, are_outputs=outputs)
 
     @property
     def about_last(self) -> str:

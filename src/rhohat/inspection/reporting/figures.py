@@ -87,7 +87,13 @@ def about_both(n_both: int, n_constant: int) -> str:
 
 
 def figures_of(
-    measured: Measurements, units: Units, evaluated: Evaluation | None, target: float | None, noun: str = "row"
+    measured: Measurements,
+    units: Units,
+    evaluated: Evaluation | None,
+    target: float | None,
+    noun: str = "row",
+    *,
+    are_outputs: bool = False,
 ) -> list[Figure]:
     """Return the figures that summarize a model.
 
@@ -103,12 +109,14 @@ def figures_of(
         Target ρ, converted to an activation of the units; None if there is no target.
     noun : str, default="row"
         What has activations: a row, or a step of a sequence.
+    are_outputs : bool, default=False
+        Whether there are no hidden units, so that figures of units would be about predictions.
     """
     return [
         *_of_predictions(evaluated),
         *_of_reconstructions(measured.reconstructions),
-        *_of_activations(measured.activations, target, noun),
-        *_of_edges(units),
+        *([] if are_outputs else _of_activations(measured.activations, target, noun)),
+        *([] if are_outputs else _of_edges(units)),
     ]
 
 
