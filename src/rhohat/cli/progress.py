@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 from rhohat.modules.harvest_run import HarvestState
 from rhohat.solvers import IterationState
@@ -15,7 +15,31 @@ __all__ = ["FitProgress", "HarvestProgress"]
 _SECONDS = 10.0  # from one line to the next, where standard error is no terminal
 
 
-class FitProgress:
+class _Display:
+    """A live line on standard error; where that is no terminal, and unless all is quiet, lines are printed."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._live = _live_display() if sys.stderr.isatty() and not quiet else None
+        self._prints = not quiet and self._live is None
+        self._start = self._printed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._task = self._live.add_task("", total=None)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def announce(self, step: str) -> None:
+        """Show the description of the step that is about to begin."""
+        if self._live is not None:
+            self._live.reset(self._task, total=None, description=step)
+
+
+class FitProgress(_Display):
     """A live line that shows the current step and, in a fit, the iteration, the cost J, a bar and the time left.
 
     In the fit of a dictionary it shows the pass over the rows, and moves with every update.
@@ -25,22 +49,10 @@ class FitProgress:
     """
 
     def __init__(self, max_iter: int | None = None, *, quiet: bool = False) -> None:
-        self._live = _live_display() if sys.stderr.isatty() and not quiet else None
-        self._prints = not quiet and self._live is None
+        super().__init__(quiet=quiet)
         self._max_iter = max_iter
-        self._step, self._start, self._printed = "", time.monotonic(), time.monotonic()
         self._run = (0, self._start)  # number and time of the first iteration over all rows, or of the first update
         self._passes = PassProgress(lambda: time.monotonic())
-
-    def __enter__(self) -> FitProgress:
-        if self._live is not None:
-            self._task = self._live.add_task("", total=None)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def __deepcopy__(self, memo: object) -> FitProgress:
         """Return the same object, so that the layers of a stack, which are copies, share one line of the terminal."""
@@ -52,9 +64,8 @@ class FitProgress:
 
     def announce(self, step: str) -> None:
         """Show the description of the step that is about to begin."""
-        self._step, self._start = step, time.monotonic()
-        if self._live is not None:
-            self._live.reset(self._task, total=None, description=step)
+        self._start = time.monotonic()
+        super().announce(step)
 
     def __call__(self, state: IterationState) -> None:
         """Show the state of a fit after an iteration, as a callback of an estimator."""
@@ -100,33 +111,16 @@ class FitProgress:
         return f"  at most {_duration(seconds)} left"
 
 
-class HarvestProgress:
+class HarvestProgress(_Display):
     """A live line that shows the rows of a harvest, how many come in a second, a bar and the time left.
 
     Where standard error is no terminal, such as in a log, a line is printed every ten seconds instead.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._live = _live_display() if sys.stderr.isatty() and not quiet else None
-        self._prints = not quiet and self._live is None
-        self._start = self._printed = time.monotonic()
+        super().__init__(quiet=quiet)
         self._first: tuple[int, float] | None = None
         self._last = (0, self._start)
-
-    def __enter__(self) -> HarvestProgress:
-        if self._live is not None:
-            self._task = self._live.add_task("", total=None)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def announce(self, step: str) -> None:
-        """Show the description of the step that is about to begin."""
-        if self._live is not None:
-            self._live.reset(self._task, total=None, description=step)
 
     def __call__(self, state: HarvestState) -> None:
         """Show how far a harvest is."""

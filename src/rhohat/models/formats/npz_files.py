@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from rhohat.common.arrays import FloatArray
 from rhohat.common.exceptions import ModelFileError
 from rhohat.models.formats.tensors import Tensors
+from rhohat.models.formats.zip_errors import ZIP_ERRORS
 
 __all__ = ["NpzFile"]
 
@@ -21,19 +21,7 @@ _MOST_ENTRIES = 1000
 _LONGEST_HEADER = 2**14  # bytes of the description of an array
 _FREE, _MOST_TIMES = 2**24, 40  # bytes that arrays may have together, beside so many times those of the file
 #: What readers of zip archives and of arrays raise for damaged ones.
-_DAMAGED = (
-    *(
-        zipfile.BadZipFile,
-        ValueError,
-        NotImplementedError,
-        EOFError,
-        RuntimeError,
-        OverflowError,
-        OSError,
-        struct.error,
-    ),
-    *(zlib.error, TypeError, SyntaxError, KeyError, AttributeError),
-)
+_DAMAGED = (*ZIP_ERRORS, zlib.error, TypeError, SyntaxError, KeyError, AttributeError)
 
 
 class NpzFile(Tensors):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -16,25 +15,13 @@ from rhohat.common.exceptions import ModelFileError
 from rhohat.models.formats.precision import bfloat16_as_float32
 from rhohat.models.formats.tensors import Tensors
 from rhohat.models.formats.torch_pickles import LONGEST, PickledStorage, PickledTensor, read_pickle
+from rhohat.models.formats.zip_errors import ZIP_ERRORS
 
 __all__ = ["StateDict", "TorchFile"]
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # with which the older layout begins
 _COUNT_BYTES = 8
 _MOST_ENTRIES = 100_000
-#: What Python's reader of zip archives raises for damaged ones.
-_DAMAGED = (
-    *(
-        zipfile.BadZipFile,
-        ValueError,
-        NotImplementedError,
-        EOFError,
-        RuntimeError,
-        OverflowError,
-        OSError,
-        struct.error,
-    ),
-)
 #: NumPy's types of the numbers in a storage; numbers of bfloat16 are read as their bits.
 _TYPES = {
     "F64": "f8",
@@ -139,7 +126,7 @@ class _ZippedStorages:
         try:
             with zipfile.ZipFile(path) as archive:
                 self._entries = archive.infolist()
-        except _DAMAGED as error:
+        except ZIP_ERRORS as error:
             raise ModelFileError(f"{path.name} is damaged: {error}.") from None
         if len(self._entries) > _MOST_ENTRIES:
             raise ModelFileError(f"{path.name} has more than {_MOST_ENTRIES:,} parts.")
@@ -169,7 +156,7 @@ class _ZippedStorages:
         try:
             with zipfile.ZipFile(self._path) as archive, archive.open(entry) as part:
                 return part.read()
-        except _DAMAGED as error:
+        except ZIP_ERRORS as error:
             raise ModelFileError(f"the part {name[:60]!r} of {self._path.name} is damaged: {error}.") from None
 
 
