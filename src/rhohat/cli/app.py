@@ -310,8 +310,8 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help="Rows: a .npy, .npz, IDX, safetensors, CSV, HDF5, Parquet, Zarr or MATLAB file, or a folder of such files."
-        " If a file holds several arrays: PATH:/NAME.",
+        help="Rows: a .npy, .npz, IDX, safetensors, CSV, HDF5, Parquet, Zarr or MATLAB file; a folder of such files;"
+        " or the folder of a harvest. If a file holds several arrays, or a harvest several layers: PATH:/NAME.",
         show_default=False,
         rich_help_panel=DATA,
     ),

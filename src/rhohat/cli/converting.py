@@ -23,7 +23,7 @@ _OWN = "rhohat"
     rhohat convert dictionary.safetensors for_saelens --format saelens
     # Make a model file of a dictionary of another library.
     rhohat convert pythia/trainer_0 dictionary.safetensors
-    # Write one for another library, in half of the room.
+    # Write it for another library in bfloat16, which takes half the space of float32.
     rhohat convert gemma/layer_3 half --format saelens --dtype bfloat16
     """
 )
@@ -42,21 +42,23 @@ def convert(
         Path,
         typer.Argument(
             metavar="TARGET",
-            help="The folder that is written; with --format rhohat, the model file.",
+            help="The folder to write; with --format rhohat, the model file to write.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
     ],
     format: Annotated[  # noqa: A002 - the name of the option
         str,
-        typer.Option(metavar="FORMAT", help=f"{', '.join([_OWN, *FORMATS])}.", rich_help_panel=OUTPUT),
+        typer.Option(
+            metavar="FORMAT", help=f"Format to write: one of {', '.join([_OWN, *FORMATS])}.", rich_help_panel=OUTPUT
+        ),
     ] = _OWN,
     dtype: Annotated[
         str | None,
         typer.Option(
             metavar="DTYPE",
-            help=f"Precision of the weights: {', '.join(PRECISIONS)}. By default that of the model; not for --format"
-            " rhohat.",
+            help=f"Precision of the weights: {', '.join(PRECISIONS)}. By default that of the model. It cannot be"
+            " given with --format rhohat.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -64,7 +66,8 @@ def convert(
     activation_scale: Annotated[
         float | None,
         typer.Option(
-            help="For folders of SAELens that lack it: the factor by which rows were multiplied in the training.",
+            help="The factor by which rows were multiplied in the training. It is needed for folders of SAELens that do"
+            " not contain it.",
             show_default=False,
             rich_help_panel=MODEL,
         ),
@@ -74,7 +77,7 @@ def convert(
 ) -> None:
     """Write a dictionary or a transcoder in another format: that of another library, or a model file of rhohat.
 
-    What a format has no place for is refused, with the setting and its value, and nothing is written.
+    If a format cannot hold the model, an error names the setting that does not fit, and nothing is written.
     """
     if format not in (_OWN, *FORMATS):
         raise typer.BadParameter(f"must be {', '.join([_OWN, *FORMATS])}; got {format!r}.", param_hint="--format")

@@ -42,9 +42,9 @@ def _of_output(help_text: str, *names: str, **settings: Any) -> Any:
     rhohat harvest models/minilm --list
     # Write a million rows of a layer, on the texts of a folder.
     rhohat harvest models/minilm texts -o rows --layer encoder.layer.3
-    # The texts of a table, without tokens that have activations of unusual norm.
+    # Read the texts from a table, and leave out tokens whose activations have an unusually large norm.
     rhohat harvest gpt2 web.jsonl -o rows --layer transformer.h.4 --outliers 10
-    # At most 20 GB.
+    # Write at most 20 GB to the disk.
     rhohat harvest gpt2 texts -o rows --layer transformer.h.4 --max-bytes 20GB
     """
 )
@@ -54,7 +54,8 @@ def harvest(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A folder with a language model of Hugging Face; or the id of one, where there is a network.",
+            help="A folder with a language model of Hugging Face; or the id of a model on the Hugging Face Hub, which"
+            " needs an internet connection.",
             show_default=False,
             rich_help_panel=MODEL,
         ),
@@ -63,8 +64,8 @@ def harvest(
         list[Path] | None,
         typer.Argument(
             metavar="TEXTS...",
-            help="Files and folders of texts: .txt, .md, .rst, .py, .html, .jsonl, .csv and .parquet. Of a folder, all"
-            " such files are read; tables only with --column.",
+            help="Files and folders of texts: .txt, .md, .rst, .py, .html, .jsonl, .csv and .parquet. In a folder, the"
+            " tables (.jsonl, .csv and .parquet) are read only with --column.",
             show_default=False,
             rich_help_panel=DATA,
         ),
@@ -75,35 +76,40 @@ def harvest(
     layer: Annotated[
         list[str] | None,
         _of_model(
-            "Name of a layer; --list shows them. This option may be given several times; the layers share an index."
+            "Name of a layer; --list prints the names. This option may be given several times. Then one index is"
+            " written for all of the layers."
         ),
     ] = None,
     list_layers: Annotated[
         bool, _of_model("Print the layers of the model, with the shapes of their outputs, and stop.", "--list")
     ] = False,
-    rows: Annotated[int, _of_data("Number of rows, after which the harvest ends with the text it has reached.")] = (
+    rows: Annotated[int, _of_data("Number of rows. The harvest ends after the window in which this is reached.")] = (
         1_000_000
     ),
     positions: Annotated[
         str,
         _of_data(
-            "Which tokens of a window become rows: all; last; or mean, a row that is the mean over all.", metavar="NAME"
+            "Which tokens of a window become rows: all; last, the last one only; or mean, one row that is the mean of"
+            " all.",
+            metavar="NAME",
         ),
     ] = "all",
     context: Annotated[int, _of_data("Largest number of tokens that the model sees at once.")] = 128,
     special_tokens: Annotated[
-        bool, _of_data("Tokens that the tokenizer adds, such as [CLS], become rows as well.", "--special-tokens")
+        bool, _of_data("Let tokens that the tokenizer adds, such as [CLS], become rows as well.", "--special-tokens")
     ] = False,
     outliers: Annotated[
         float | None,
         _of_data(
-            "Leave rows out whose norm is more than so many times the median norm, and count them.", show_default=False
+            "Leave out rows whose norm is more than this many times the median norm. The summary says how many they"
+            " were.",
+            show_default=False,
         ),
     ] = None,
     column: Annotated[
         str | None,
         _of_data(
-            "Column of tables, and key of JSON lines, that holds the texts. By default, text.",
+            "Column of the tables, or key of the JSON lines, that holds the texts. By default, it is called text.",
             metavar="NAME",
             show_default=False,
         ),
@@ -122,16 +128,23 @@ def harvest(
         int, _of_model("Number of windows that the model sees at the same time.", show_default=True)
     ] = 32,
     precision: Annotated[
-        str, _of_model("float32, float16 or bfloat16: what the model computes in.", metavar="NAME", show_default=True)
+        str,
+        _of_model(
+            "Precision in which the model computes: float32, float16 or bfloat16.", metavar="NAME", show_default=True
+        ),
     ] = "float32",
     device: Annotated[
         str | None, _of_model("Where the model computes, such as cuda. By default, on the processor.")
     ] = None,
-    dtype: Annotated[str, _of_output("float16 or float32: what rows are stored in.", metavar="NAME")] = "float16",
+    dtype: Annotated[
+        str, _of_output("Precision in which rows are stored: float16 or float32.", metavar="NAME")
+    ] = "float16",
     max_bytes: Annotated[
         str | None,
         _of_output(
-            "Disk budget, such as 5GB. By default, what is free on the disk.", metavar="SIZE", show_default=False
+            "Largest size of all files together, such as 5GB. By default, what is free on the disk.",
+            metavar="SIZE",
+            show_default=False,
         ),
     ] = None,
     as_json: Json = False,
@@ -140,11 +153,12 @@ def harvest(
 ) -> None:
     """Write the activations of a language model on your texts to a folder, which train accepts as DATA.
 
-    The model sees the texts in windows of --context tokens, and each token gives a row, except padding. The folder also
-    has an index that says which token of which text a row belongs to, which report shows.
+    The model sees each text in windows of at most --context tokens, which are words or pieces of words. Each token
+    gives a row: the numbers that a layer of the model computes for it. The folder also has an index that says which
+    token of which text a row belongs to; report uses it to show the texts.
 
-    After Ctrl-C, or if it was killed, the same command goes on where the folder stands; with more --rows it goes on
-    after it was done.
+    If a harvest was interrupted by Ctrl-C, or killed, the same command continues it. If you ask for more --rows than
+    before, a complete harvest continues as well.
     """
     if list_layers:
         _print_layers(load_language_model(model, precision=precision, device=device), as_json)

@@ -65,12 +65,13 @@ def match(
         typer.Option(
             "--report",
             help="An .html file, or a folder, to which a page is written that shows the latents of two dictionaries"
-            " side by side. It needs --data.",
+            " side by side. This needs --data.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Rows for the page, on which both are measured.", rich_help_panel=DATA)
+        Path | None,
+        typer.Option("--data", help="Rows for the page, on which both models are measured.", rich_help_panel=DATA),
     ] = None,
     texts: Texts = None,
     reading: ReadingOptions = _AS_IT_COMES,
@@ -80,13 +81,14 @@ def match(
 ) -> None:
     """Pair the units, or the latents, of two models that look for the same pattern.
 
-    Each unit has at most one partner; the pairs are those whose cosines have the largest sum. The cosine is that of the
-    directions of two latents of dictionaries, or of the inputs that activate two units most: 1 means the same, 0
-    nothing in common. If one model has more units than the other, some of its units have no partner.
+    Each unit has at most one partner, and the pairs are chosen so that the sum of their cosines is as large as
+    possible. For dictionaries, the cosine is taken between the directions of two latents; for other models, between the
+    inputs that activate two units most. 1 means that both look for the same, and 0 that they have nothing in common. If
+    one model has more units than the other, some of its units have no partner.
 
-    Compare the mean with that of random directions, which is printed beside it: among many directions, some are similar
-    by chance. Train the two models with different seeds: with the same seed, both begin at the same random directions
-    and stay more alike than chance.
+    Compare the mean of the cosines with that of random directions, which is printed beside it: among many directions,
+    some are similar by chance. Train the two models with different seeds: with the same seed, both begin at the same
+    random directions and stay more alike than chance.
     """
     if output is not None:
         check_writable(output, first, second, endings=(".csv",))

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse, vstack
 
 from rhohat.cli.app import Data, Json, Labels, Model, Quiet, Traceback, command, print_json
-from rhohat.cli.declared import OUTPUT
-from rhohat.cli.looking import Target
+from rhohat.cli.declared import DATA, OUTPUT
 from rhohat.cli.progress import FitProgress
 from rhohat.cli.reading import ReadingOptions, as_classes, reads_rows
 from rhohat.common.words import counted
@@ -29,9 +28,9 @@ _LONGEST = 24  # letters of a class in the printed table
 
 @command(
     """
-    # Print which latents go with each label, and how well few of them tell it.
+    # Print which latents are active on rows with each label, and how well a few of them predict it.
     rhohat probe latents.safetensors rows.npy --labels labels.txt
-    # The same for a column of a table, with probes of 1 and of 10 latents.
+    # Take the labels from a column of the table, and fit probes that see 1 and 10 latents.
     rhohat probe latents.safetensors table.csv --target species --k 1,10
     """
 )
@@ -41,13 +40,20 @@ def probe(
     model: Model,
     data: Data,
     labels: Labels = None,
-    target: Target = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of DATA that holds the labels, in place of --labels.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     k: Annotated[
         str,
         typer.Option(
             "--k",
             metavar="NUMBERS",
-            help="Numbers of units that a probe sees, with commas between them.",
+            help="How many units a probe sees. Several numbers, with commas between them, give a probe each.",
             rich_help_panel=OUTPUT,
         ),
     ] = "1,2,5",
@@ -60,14 +66,15 @@ def probe(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print which units, or latents, are active on the rows of a class, and how well few of them tell it from others.
+    """Print which units, or latents, are active on the rows of a class, and how well a few of them predict the class.
 
     The labels of the rows come from a file, --labels, or from a column of the table, --target. For each class, the
-    units are printed whose activation is correlated most with it. A probe is a logistic regression that sees k units
-    only: those whose mean activation on the rows of the class differs most from that on others. It is fitted to four
-    fifths of the rows, half of which are of the class; the accuracy is that on the others, where guessing gives 0.5.
+    command prints the units whose activation is correlated most with it. It also fits probes: logistic regressions that
+    decide whether a row belongs to the class, and that see only k units. These are the units whose mean activation on
+    the rows of the class differs most from that on the other rows. Half of the rows that a probe is given belong to the
+    class. It is fitted to four fifths of them, and its accuracy is that on the last fifth, where guessing gives 0.5.
 
-    The activations of all rows are kept in memory: choose some by --rows if there are many.
+    The activations of all rows are kept in memory. If there are many rows, choose some of them with --rows.
     """
     sizes = _numbers(k)
     if labels is None and target is None:

@@ -59,8 +59,8 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="The .html file to write, or a folder: there, contexts of latents that have no room on one page"
-            " stand on further pages.",
+            help="The .html file to write, or a folder. In a folder, contexts of latents that do not fit on one page"
+            " are written to further pages.",
             rich_help_panel=OUTPUT,
         ),
     ] = Path("report.html"),

@@ -22,7 +22,7 @@ Texts = Annotated[
         metavar="FILE",
         help="The texts that the rows come from, for the page about a dictionary: a text file with one text per line,"
         " one for each row; a .jsonl file with a list of tokens per line, one token for each row; or the folder of a"
-        " harvest. If DATA is a harvest, its own texts by default.",
+        " harvest. If the rows come from a harvest, its own texts are shown by default.",
         show_default=False,
         rich_help_panel=DATA,
     ),

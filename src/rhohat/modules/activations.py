@@ -35,10 +35,10 @@ def activations(
 ) -> Iterator[FloatArray] | Iterator[dict[str, FloatArray]]:
     """Run a neural network over batches, and yield the activations of a layer as rows.
 
-    The rows of a batch are yielded before the next batch is computed, so that any number of them can be learned from:
-    ``TopKAutoencoder().fit(rhohat.activations(module, "encoder.layer.3", batches))``. The module runs in evaluation
-    mode and without gradients, and afterwards has the modes that it had. After the first batch, each pass ends as soon
-    as the wanted layers have run.
+    The rows of a batch are yielded before the next batch is computed, so that an estimator can learn from any number of
+    rows: ``TopKAutoencoder().fit(rhohat.activations(module, "encoder.layer.3", batches))``. The module runs in
+    evaluation mode and without gradients, and its modes are restored afterwards. After the first batch, each pass ends
+    as soon as the wanted layers have run.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def activations(
         Which item is read if the layer returns a tuple or mapping, or, with ``of="input"``, which of its arguments. If
         None, the first tensor.
     positions : {"all", "last", "mean"}, mask, or callable, default="all"
-        Which positions of a sample, such as the tokens of a text, become rows: all; the last one; or the mean over all,
-        which is one row. A mask of truth values is broadcast to (n_samples, n_positions), and a callable is called with
-        each batch and returns such a mask: its positions become rows unless they are padding.
+        Which positions of a sample, such as the tokens of a text, become rows: all; the last one only; or one row,
+        which is the mean over all. A mask of truth values is broadcast to (n_samples, n_positions), and a callable is
+        called with each batch and returns such a mask: its positions become rows unless they are padding.
     feature_axis : int, default=None
         Axis of the activations that counts features. None means the last axis of activations with two or three axes;
         of images, it must be given: 1 for channels that come first, -1 for channels that come last. All axes between
@@ -67,19 +67,20 @@ def activations(
     dtype : {"float16", "float32", "float64"}, default="float32"
         The dtype of the rows.
     device : device, default=None
-        Where batches are brought to before the module sees them. None means the device of its first parameter.
+        Device to which each batch is moved before the module sees it. None means the device of the module's first
+        parameter.
 
     Yields
     ------
     array of shape (n_rows, n_features), or dict of str to such arrays
-        The rows of a batch, sample by sample. If `layer` is a sequence, they are keyed by the names of the layers, and
-        the same row of each belongs to the same position. A batch without rows is passed over.
+        The rows of a batch, sample by sample. If `layer` is a sequence, a dict has the rows of each layer by its name,
+        and rows with the same number belong to the same position. Nothing is yielded for a batch without rows.
 
     Raises
     ------
     ValueError
-        If there is no such layer, which is found out before the first batch; or while batches are read, if a layer does
-        not run in a pass or runs several times, has no such item, or if a mask does not fit its activations.
+        If there is no such layer, before the first batch is read; or while batches are read, if a layer does not run in
+        a pass or runs several times, if it has no such item, or if a mask does not fit its activations.
     MissingExtraError
         If PyTorch is not installed.
 

@@ -30,7 +30,7 @@ class InModelEvaluation:
     Attributes
     ----------
     n_batches, n_losses : int
-        Numbers of batches, and of losses that the means are over, such as predicted tokens.
+        Number of batches, and number of losses of which the means are taken, such as those of all predicted tokens.
     loss : float
         Mean loss of the module as it is.
     loss_reconstructed : float
@@ -42,7 +42,7 @@ class InModelEvaluation:
         if they are as good as zeros. NaN if zeros do not change the loss.
     kl_reconstructed, kl_zeros : float or None
         Mean KL divergence KL(p ‖ q) in nats, with p the predictions of the module as it is, and q those with
-        reconstructions and with zeros. None if the outputs have no logits.
+        reconstructions or with zeros in place of the activations. None if the outputs have no logits.
     kl_recovered : float or None
         1 − kl_reconstructed / kl_zeros. NaN if zeros do not change the predictions.
     """
@@ -105,11 +105,11 @@ def evaluate_in_model(
     layer : str
         Name of the layer, as ``module.named_modules()`` has it.
     batches : iterable
-        What the module is called with: mappings become named arguments, tuples and lists arguments by place, and
-        anything else is the only argument. They must be where the module is, and are read once.
+        What the module is called with: a mapping becomes named arguments, a tuple or list becomes positional arguments,
+        and anything else is the only argument. Their tensors must be on the device of the module. They are read once.
     loss : callable(outputs, batch), default=None
-        Returns a tensor of losses, whose mean over all batches is taken: one number for each predicted thing, or a
-        single number, which then counts once for each batch. None stands for the cross-entropy of the next token: the
+        Returns a tensor of losses, whose mean over all batches is taken: one number for each prediction, or a single
+        number, which then counts once for each batch. None stands for the cross-entropy of the next token: the
         batch must have "input_ids", or be a tensor of tokens, and the outputs must have logits. Tokens with 0 in
         "attention_mask", or with the label −100 in "labels", are not counted as predicted.
     logits : callable(outputs), default=None
@@ -133,6 +133,8 @@ def evaluate_in_model(
     ValueError
         If the layer does not exist; the model does not reconstruct; there are no batches; the outputs or the batch lack
         what the default loss needs; or losses are not finite.
+    TypeError
+        If `batches` is a single batch, such as a tensor or a mapping, instead of a list of batches.
 
     See Also
     --------
@@ -145,7 +147,8 @@ def evaluate_in_model(
 
     Examples
     --------
-    For a language model of Transformers, tokenized texts, and a dictionary of the output of its layer 4::
+    A dictionary has learned from the output of the layer ``transformer.h.4`` of a language model of Transformers. The
+    model runs on tokenized texts::
 
         batches = [tokenizer(texts, return_tensors="pt", padding=True)]
         print(rhohat.evaluate_in_model(dictionary, language_model, "transformer.h.4", batches))

@@ -55,53 +55,54 @@ def harvest(
 ) -> HarvestRecord:
     """Write the activations of a language model on texts to a folder, with an index of the tokens that they belong to.
 
-    The model sees each text in windows of `context` tokens, of which each token gives a row. The folder has the rows of
-    each layer in files that `open_rows` reads as one source, and an index that `HarvestIndex` reads. A harvest that was
-    interrupted or killed goes on when it is called again with the same arguments; one that is complete goes on if more
-    rows are wanted than before. Padding never becomes a row.
+    The model sees each text in windows of at most `context` tokens, and each token gives a row: the activations of a
+    layer at this token. The folder has the rows of each layer in files that `open_rows` reads as one source, and an
+    index that `HarvestIndex` reads. If a harvest was interrupted or killed, a call with the same arguments continues
+    it. A complete harvest continues if more rows are wanted than before. Padding never becomes a row.
 
     Parameters
     ----------
     model : str, path or torch.nn.Module
-        A folder with a language model of Hugging Face; the id of one, where there is a network; or a module, which is
-        called with ``input_ids`` and ``attention_mask``.
+        A folder with a language model of Hugging Face; the id of a model on the Hugging Face Hub, which needs an
+        internet connection; or a module, which is called with ``input_ids`` and ``attention_mask``.
     texts : path, sequence of paths, or iterable of (name, text)
         Files and folders of texts: ``.txt``, ``.md``, ``.rst``, ``.py``, ``.html``, ``.jsonl``, ``.csv``, ``.parquet``.
-        Files that cannot be read are left out, and named in a warning. Or pairs of a name and a text, which must be the
-        same again for a harvest to go on.
+        In a folder, tables (the last three) are read only if `column` is given. Files that cannot be read are left out,
+        and named in a warning. Or pairs of a name and a text. A harvest can continue only if it gets the same texts
+        again.
     folder : path
         Folder to write to, which is created. It may hold nothing else.
     layer : str or sequence of str
         Name of a layer, as ``module.named_modules()`` has it, or names of several, which share the index.
     n_rows : int, default=1_000_000
-        Number of rows after which the harvest ends, with the text that it has reached.
+        Number of rows. The harvest ends after the window in which it reaches this number.
     of : {"output", "input"}, default="output"
         Whether the output of each layer is harvested, or its input.
     item : int or str, default=None
         Which item of a layer's output is harvested if it is a tuple or mapping; if None, the first tensor.
     positions : {"all", "last", "mean"}, default="all"
-        Which tokens of a window have rows: all; the last one; or the mean over all, which is one row.
+        Which tokens of a window become rows: all; the last one only; or one row, which is the mean over all.
     context : int, default=128
-        Largest number of tokens in a window, those included that the tokenizer adds.
+        Largest number of tokens in a window, including those that the tokenizer adds.
     special_tokens : bool, default=False
         Whether tokens that the tokenizer adds to each window, such as ``[CLS]``, become rows. The model sees them
         anyway.
     dtype : {"float16", "float32"}, default="float16"
         The dtype of the stored rows. They are read as float32.
     outliers : float, default=None
-        Rows whose norm is more than so many times the median norm are left out, and counted. The median is that of the
-        first few thousand rows of the layer. If a row of one layer is left out, it is left out of all layers.
+        Rows whose norm is more than this many times the median norm are left out, and counted. The median is that of
+        the first few thousand rows of the layer. If a row of one layer is left out, it is left out of all layers.
     max_bytes : int or str, default=None
-        Disk budget: the largest number of bytes of all files together, such as "5 GB". A harvest that needs more is
-        refused before it begins.
+        The largest number of bytes of all files together, such as "5 GB". A harvest that would need more by an estimate
+        is refused before it begins. If the estimate was too low, the harvest ends when there is no further room.
     batch_size : int, default=32
         Number of windows that the model sees at once.
     column : str, default=None
         Column of tables and key of JSON lines that holds the texts. None means "text".
     tokenizer : tokenizer of Transformers, default=None
-        Tokenizer of `model`, if that is a module; it must be a fast one.
+        Tokenizer of `model`, which must be given if `model` is a module, and must be a fast tokenizer.
     precision : {"float32", "float16", "bfloat16"}, default="float32"
-        The dtype that a model which is loaded computes in.
+        The dtype in which the model computes, if it is loaded from a folder or by its id. A module keeps its own.
     device : device, default=None
         Where the model computes. None means the processor, or where a given module is.
     progress : callable, default=None
@@ -111,18 +112,20 @@ def harvest(
     -------
     HarvestRecord
         What was harvested. The entry "ended" of its `content` says why the harvest ended: "rows", if there are as many
-        as wanted; "texts", if there are no further ones; or "bytes", if there is no further room.
+        rows as wanted; "texts", if there are no further texts; or "bytes", if there is no further room.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file of texts.
+        If a file or folder of texts does not exist.
     ValueError
         If there is no such model or layer, or a parameter does not fit; if the folder holds something else, or a
         harvest with other settings or other texts; if the rows would need more than the disk budget or the free disk;
         if an activation is not finite, or too large for `dtype`; or if the texts give no rows.
+    TypeError
+        If `model` is neither a path, an id nor a module of PyTorch.
     MissingExtraError
-        If Transformers is not installed.
+        If PyTorch is not installed; or Transformers, if the model is loaded.
 
     Warns
     -----

@@ -60,11 +60,12 @@ def steer(
         those of the input of the layer, and its directions those of the output.
     latents : mapping of int to float
         Numbers of latents, from 0, and α for each: for ``"add"``, in the units of the activations; for ``"set"``, in
-        those of codes, as `transform` gives them.
+        the units of the codes that `transform` returns.
     how : {"add", "set"}, default="add"
+        Whether directions of latents are added to the activations, or latents get the activations α.
     positions : slice, sequence of int, or tensor of bool, default=None
-        Which positions are changed: along the second axis of the activations, or by a tensor of the shape of the
-        activations without its last axis. None means all.
+        Which positions are changed: places along the second axis of the activations, such as tokens; or a tensor that
+        is True where an activation is changed, of the shape of the activations without its last axis. None means all.
     of : {"output", "input"}, default="output"
         Whether the output of the layer is changed, or its input.
     item : int or str, default=None
@@ -87,8 +88,8 @@ def steer(
 
     Notes
     -----
-    What is added counts as a constant, so that gradients pass through the layer as if it were not steered. Adding
-    takes no time worth mentioning; setting computes the codes of all activations, on the processor.
+    What is added counts as a constant, so that gradients pass through the layer as if it were not steered. ``"add"``
+    takes next to no time. ``"set"`` has to compute the codes of all activations that it changes.
 
     References
     ----------
@@ -98,8 +99,8 @@ def steer(
 
     Examples
     --------
-    A module of PyTorch whose layer ``"0"`` has 16 features, of which a dictionary has learned 32 latents, runs with
-    latent 7 added to them::
+    A dictionary has learned from the activations of the layer ``"0"`` of a module. The module runs with latent 7 added
+    to these activations::
 
         with rhohat.steer(module, "0", dictionary, {7: 4.0}):
             steered = module(batch)
@@ -156,7 +157,7 @@ def ablate(
 
     Notes
     -----
-    What is taken away counts as a constant, so that gradients pass through the layer as if nothing were taken.
+    What is subtracted counts as a constant, so that gradients pass through the layer as if nothing were subtracted.
 
     Examples
     --------

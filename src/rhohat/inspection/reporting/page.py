@@ -57,7 +57,7 @@ def report(
 ) -> str:
     """Return one HTML page that shows what a model has learned, and optionally write it to a file.
 
-    The page contains everything that it needs, and works as a local file without a network. It shows how the fit went,
+    The page contains everything that it needs, and opens without an internet connection. It shows how the fit went,
     the mean activations and their target, explained variance, L0 and dead units, reconstructions beside the originals,
     and all units, which the reader can sort and filter. For each unit it shows the maximal input, the rows that
     activate the unit most, the histogram of its activations, and the units most similar to it.
@@ -71,7 +71,7 @@ def report(
     model : fitted estimator, or Pipeline that ends in one
         An autoencoder, a stack of autoencoders, a supervised network, whose last hidden layer is shown, a dictionary,
         or a detector: its page begins with a histogram of its scores and the most unusual rows, with the columns that
-        make them unusual, and goes on with its autoencoder.
+        make them unusual, and continues with its autoencoder.
     data : path, array, DataFrame, Dask array or RowSource
         Rows in the form that the model was fitted to: anything that `open_rows` opens. They are read block by block,
         twice for a network and once for a dictionary, and are shown as the model sees them, after its preprocessing. A
@@ -112,15 +112,16 @@ def report(
         The texts that the rows come from, for the page about a dictionary: one text for each row; or the tokens of each
         text, with one row for each token, in the order of the rows. For each latent the page then shows the contexts
         that activate it most, with its activation on each token, and latents are found by what their contexts contain.
-        No two of these contexts are of the same text. If None, and `data` is the folder of a harvest, its own texts.
+        No two of these contexts are of the same text. If None, and `data` is the folder of a harvest, its own texts are
+        shown.
     projection : {"auto", "pca", "umap"}, default="auto"
         How the map of a dictionary's directions is made: by their first two principal components, or by UMAP, which
         needs the package umap-learn. "auto": by UMAP if it is installed and there are 20 to 30,000 latents.
     compare : fitted dictionary, or Pipeline that ends in one, default=None
         A second dictionary, for rows of as many features, which is measured on the same data: the page then shows
         which latents of the two are partners, side by side, and which have no counterpart. Up to 10,000 latents that
-        are alive are matched so that the sum of the cosines of all pairs is largest; of more, two latents are partners
-        if each is the most similar one to the other.
+        are alive are matched so that the sum of the cosines of all pairs is largest. If there are more, two latents are
+        partners if each is the most similar one to the other.
     labels : array-like of shape (n_samples,), default=None
         A class for each row, for the page about a dictionary: numbers or strings, 2 to 200 different ones. It then
         shows the latents whose activation is correlated most with each class, sorts latents by this correlation, and

@@ -35,16 +35,15 @@ def export(
 ) -> None:
     """Write a fitted dictionary into a folder from which another library loads it.
 
-    The factor by which ``normalize="mean_norm"`` scales rows is part of the weights that are written, which are for
-    rows as they are. What a format has no place for is refused, and nothing is written.
+    The factor by which ``normalize="mean_norm"`` scales rows becomes part of the weights, so that the other library is
+    given rows that are not scaled. If a format cannot hold a dictionary, an error says why, and nothing is written.
 
     Parameters
     ----------
     model : fitted dictionary or Transcoder
         A `TopKAutoencoder` or another dictionary, or a `Transcoder`.
     folder : path
-        The folder, which is made if it does not exist. Files of the format that are in it are replaced, each as a
-        whole.
+        The folder, which is created if it does not exist. Files of the same names in it are replaced, each as a whole.
     format : {"saelens", "sparsify", "dictionary_learning", "safetensors"}
         "saelens": `cfg.json` and `sae_weights.safetensors`, for SAELens from version 6 on. "sparsify": `cfg.json` and
         `sae.safetensors`; only TopK. "dictionary_learning": `config.json` and `ae.pt`; no transcoders. "safetensors":

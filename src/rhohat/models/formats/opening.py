@@ -19,8 +19,8 @@ def load(path: str | os.PathLike[str], *, activation_scale: float | None = None)
     """Load a model from a file that `save` has written, or from a file or folder of another library.
 
     Nothing in a file runs: whatever it holds, only code of rhohat, scikit-learn, NumPy and classes registered with
-    `register` is called. What the files of another library say and rhohat cannot translate is refused, and never left
-    out.
+    `register` is called. If the files of another library say something that rhohat does not know or cannot translate,
+    they are refused. Only settings on which no code depends are left out.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ def load(path: str | os.PathLike[str], *, activation_scale: float | None = None)
         A file of `save`. Or the folder of a dictionary of another library, or a file in it: SAELens (`cfg.json`,
         `sae_weights.safetensors`), sparsify (`cfg.json`, `sae.safetensors`), dictionary_learning (`config.json`,
         `ae.pt`), Llama Scope (`hyperparams.json`, `checkpoints/final.safetensors`), Gemma Scope (`params.npz`, or
-        `params.safetensors`), or a folder of `export`. Or a file of weights of OpenAI's sparse_autoencoder, or of
-        dictionary_learning.
+        `params.safetensors`), or a folder that `export` has written. Or a file of weights of OpenAI's
+        sparse_autoencoder, or of dictionary_learning.
     activation_scale : float, default=None
         For folders of SAELens with ``"normalize_activations": "expected_average_only_in"``: the factor by which rows
-        were multiplied in the training, where it is not in the folder. It becomes part of the weights.
+        were multiplied in the training. It is needed if it is not in the folder, and becomes part of the weights.
 
     Returns
     -------
