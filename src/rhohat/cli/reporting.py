@@ -141,7 +141,7 @@ def report(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write one page, to be opened in any browser: every unit, what it looks for, and how the training went.
+    """Write a page for any browser, which shows what each unit looks for, and how the training went.
 
     The page about a dictionary has a table of latents, with the rows that activate each of them most, or the texts that
     they come from. With --labels or --target, it shows which latents go with which label.

@@ -112,12 +112,14 @@ def train(
             rich_help_panel=MODEL,
         ),
     ] = "sparse",
-    hidden: Annotated[str | None, _of_model("Hidden units: 25, or layer by layer, 100,30.")] = None,
+    hidden: Annotated[
+        str | None, _of_model("Number of hidden units, such as 25; or of each layer, such as 100,30.")
+    ] = None,
     layers: Annotated[
         str | None,
         _of_model(
-            "Layers of a convolutional or recurrent network, separated by commas, each with its settings in the order"
-            " or as NAME=VALUE: convolution 20 5, max-pooling 2, dense 500 tanh. There are"
+            "Layers of a convolutional or recurrent network, separated by commas. The settings of each follow it, in"
+            " their order or as NAME=VALUE: convolution 20 5, max-pooling 2, dense 500 tanh. There are"
             " convolution, dense, dropout, flatten, gru, lstm, max-pooling, mean-pooling, recurrent,"
             " transposed-convolution and upsampling; a number alone is a dense layer of that size. A window is"
             " written as 5 if it is a square, else as 3x5: convolution 16 3x5 stride=2 padding=same, 100."
@@ -133,8 +135,8 @@ def train(
     k: Annotated[
         float | None,
         _of_model(
-            "Active latents of a row, for topk, batch-topk and matryoshka; for jumprelu, l1 and gated, --set"
-            " target_l0=32 aims at a mean number."
+            "Number of active latents of a row, for topk, batch-topk and matryoshka. For jumprelu, l1 and gated, --set"
+            " target_l0=32 aims at a mean number of 32."
         ),
     ] = None,
     sparsity: Annotated[float | None, _of_model("ρ: target for the mean activation of a hidden unit.")] = None,
@@ -187,8 +189,8 @@ def train(
     max_iter: Annotated[
         int | None,
         _of_training(
-            "Largest number of iterations, not counting those of the warm-up on some of the rows, which come before;"
-            " for adam and sgd of epochs, and for dictionaries of passes over the rows."
+            "Largest number of iterations; for adam and sgd, of epochs; for dictionaries, of passes over the rows. The"
+            " iterations of the warm-up on some of the rows, which comes first, are not counted."
         ),
     ] = None,
     learning_rate: Annotated[
@@ -200,13 +202,15 @@ def train(
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, _of_training("Largest number of rows in a batch of such a solver.", min=1)
+        int | None, _of_training("Largest number of rows in a batch, for a solver that learns from batches.", min=1)
     ] = None,
     seed: Annotated[int, _of_training("Seed of every random draw.", min=0, show_default=True)] = 0,
     columns: Annotated[str | None, _of_data("Columns to learn from, by name or number: a,b,c. All by default.")] = None,
     drop: Annotated[str | None, _of_data("Columns to leave out, by name or number.")] = None,
     labels: Labels = None,
-    target: Annotated[str | None, _of_data("The column of DATA to predict, or several; left out of the rows.")] = None,
+    target: Annotated[
+        str | None, _of_data("The column of DATA to predict, or several. They are left out of the rows.")
+    ] = None,
     one_hot: Annotated[
         bool,
         typer.Option(
@@ -252,14 +256,15 @@ def train(
     device: Annotated[
         str | None,
         _of_training(
-            "Device on which PyTorch computes, such as cuda or mps. Several share the work, such as cuda:0,cuda:1.",
+            "Device on which PyTorch computes, such as cuda or mps. Several devices, such as cuda:0,cuda:1, share the"
+            " work.",
             metavar="NAME",
         ),
     ] = None,
     split_latents: Annotated[
         bool,
         _of_training(
-            "Let each of several devices hold a part of the latents of a dictionary that one cannot hold.",
+            "Let each of several devices hold a part of the latents, if one device cannot hold the dictionary.",
             "--split-latents",
         ),
     ] = False,
@@ -298,9 +303,9 @@ def train(
     --set layers__0__NAME=VALUE sets a parameter of the first layer only; --set layers=[...] gives whole layers, with
     all their settings.
 
-    A detector has an autoencoder, to which --hidden and all parameters apply that it does not have itself. --set
-    contamination=0.01 sets the share of the rows that it takes for outliers. It standardises all columns itself, so
-    that it finds the same after --preprocess minmax, standard or none.
+    A detector contains an autoencoder. --hidden, and all parameters that the detector does not have itself, apply to
+    this autoencoder. --set contamination=0.01 sets the share of the rows that the detector takes for outliers. It
+    standardises all columns itself, so that it finds the same after --preprocess minmax, standard or none.
 
     --latents, --epochs, --rho and --lambda are other names of --hidden, --max-iter, --sparsity and --weight-decay.
     """

@@ -104,7 +104,8 @@ def harvest(
     precision : {"float32", "float16", "bfloat16"}, default="float32"
         The dtype in which the model computes, if it is loaded from a folder or by its id. A module keeps its own.
     device : device, default=None
-        Where the model computes. None means the processor, or where a given module is.
+        Where the model computes, if it is loaded; None means the processor. A given module is not moved: for it, leave
+        this at None.
     progress : callable, default=None
         Called with a `HarvestState` after each batch.
 
