@@ -1,5 +1,7 @@
 """A harvest has the activations of a direct computation, each once, and an index of their tokens."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -301,6 +303,38 @@ def test_ctrl_c_keeps_what_was_reached_and_the_harvest_goes_on(model, tmp_path):
     assert states[0].n_wanted == 100_000
 
 
+def test_a_complete_harvest_that_goes_on_and_is_interrupted_is_not_called_complete(decoder, tmp_path):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    harvest(decoder, tmp_path / "h", n_rows=20)
+    assert json.loads((tmp_path / "h" / "harvest.json").read_text(encoding="utf-8"))["ended"] == "rows"
+    with pytest.raises(KeyboardInterrupt):
+        harvest(decoder, tmp_path / "h", texts=texts(60), n_rows=100_000, progress=interrupt)
+    assert json.loads((tmp_path / "h" / "harvest.json").read_text(encoding="utf-8"))["ended"] is None
+
+
+def test_a_module_without_parameters_is_harvested(encoder, tmp_path):
+    """Each token becomes a row of its number and its square."""
+
+    class Numbers(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Identity()
+
+        def forward(self, input_ids, attention_mask):
+            numbers = input_ids.float()
+            return self.layer(torch.stack([numbers, numbers**2], -1))
+
+    _, tokenizer = encoder.load()
+    made = [("one", "some words of a text")]
+    settings = {"tokenizer": tokenizer, "dtype": "float32", "context": CONTEXT}
+    rhohat.harvest(Numbers(), made, tmp_path / "h", "layer", **settings)
+    rows = rows_of(tmp_path / "h")
+    assert len(rows) > 1
+    np.testing.assert_array_equal(rows[:, 1], rows[:, 0] ** 2)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -338,6 +372,8 @@ def test_a_module_needs_its_tokenizer(decoder, tmp_path):
         rhohat.harvest(module, texts(), tmp_path / "h", "transformer.h.0")
     with pytest.raises(TypeError, match=r"module must be a torch.nn.Module; got .* int"):
         rhohat.harvest(3, texts(), tmp_path / "h", "transformer.h.0")
+    with pytest.raises(ValueError, match=r"device must be None if model is a module, .* model.to\('cuda'\)"):
+        rhohat.harvest(module, texts(), tmp_path / "h", "transformer.h.0", tokenizer=_tokenizer, device="cuda")
     with pytest.raises(ValueError, match="the tokenizer str does not say where in a text its tokens are"):
         rhohat.harvest(module, texts(), tmp_path / "h", "transformer.h.0", tokenizer="words")
 

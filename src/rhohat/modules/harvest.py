@@ -157,7 +157,7 @@ def harvest(
         "special_tokens": special_tokens,
         "dtype": dtype,
         "outliers": outliers,
-        "precision": str(next(loaded.module.parameters()).dtype).rpartition(".")[2],
+        "precision": _precision_of(loaded.module),
     }
     passes = LayerPasses(loaded.module, names, of=of, item=item, device=device)
     rows = WindowRows(
@@ -218,7 +218,18 @@ def _as_model(model: Any, tokenizer: Any, precision: str, device: Any) -> Langua
     find_layer(model, "")  # refuses what is no module
     if tokenizer is None:
         raise ValueError("tokenizer must be given if model is a module; got None.")
+    if device is not None:
+        raise ValueError(
+            f"device must be None if model is a module, which computes where it is; got {device!r}. Move the module, as"
+            f" in model.to({str(device)!r})."
+        )
     return LanguageModel(model, tokenizer, type(model).__name__)
+
+
+def _precision_of(module: Any) -> str | None:
+    """Return the name of the dtype of the first parameter; None for a module without parameters."""
+    first = next(module.parameters(), None)
+    return None if first is None else str(first.dtype).rpartition(".")[2]
 
 
 def _warn_of_unreadable(texts: Iterable[NamedText]) -> None:

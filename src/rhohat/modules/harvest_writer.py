@@ -167,7 +167,7 @@ class HarvestWriter:
         self._content["medians"] = medians
 
     def begin(self, widths: dict[str, int]) -> None:
-        """Write the record of a new harvest, before any other file; do nothing if there is one.
+        """Write the record of a new harvest, before any other file; one that had ended is marked as going on.
 
         Parameters
         ----------
@@ -179,6 +179,8 @@ class HarvestWriter:
                 {"name": name, "folder": folder_of_layer(name), "n_features": width} for name, width in widths.items()
             ]
             self._commit({**self._content, "layers": layers})
+        elif self._content["ended"] is not None:
+            self._commit({**self._content, "ended": None})
 
     def skip(self, windows: Iterator[Window]) -> None:
         """Take the windows that are in the harvest already from an iterator of all.
