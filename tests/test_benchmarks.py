@@ -356,8 +356,8 @@ def test_two_runs_stand_side_by_side(tmp_path):
 def test_a_process_that_keeps_a_core_busy_is_named():
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
         try:
-            time.sleep(0.3)
-            assert any(one.startswith(f"{spinning.pid} (") for one in processors.busy_processes())
+            # On a machine that is busy itself, the process may have to wait for its turn.
+            assert any(one.startswith(f"{spinning.pid} (") for _ in range(10) for one in processors.busy_processes())
         finally:
             spinning.kill()
 

@@ -43,6 +43,7 @@ from rhohat.models.components import ESTIMATORS
 # The checks fit toy data for a handful of iterations, and a warning about that is the right answer.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::rhohat.DeadLatentsWarning"),
     pytest.mark.filterwarnings("ignore:The code is the same for every row:UserWarning"),
     pytest.mark.filterwarnings("ignore:in the last updates a row had:UserWarning"),
 ]

@@ -167,7 +167,7 @@ def status_of(page):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_an_end_at_the_largest_number_of_iterations_is_no_warning_where_the_cost_has_flattened(rng):
     X = rng.random((60, 5))
-    model = SparseAutoencoder(n_components=2, max_iter=20, tol=1e-12, random_state=0).fit(X)
+    model = SparseAutoencoder(n_components=2, sparsity=0.3, max_iter=20, tol=1e-12, random_state=0).fit(X)
     for curve, expected in (([1 + 2.0**-k for k in range(100)], "neutral"), ([100.0 - k for k in range(99)], "warn")):
         model.loss_curve_, model.terms_curve_, model.solver_status_ = curve, {}, "max_iter"
         assert status_of(report(model, X)) == [(expected, "stopped at max_iter")]
