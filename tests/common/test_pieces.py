@@ -52,7 +52,8 @@ FITS = {
     "table": lambda X: rhohat.TablePreprocessor().fit(X),
     "use": lambda X: _FITTED.transform(X),
 }
-_FITTED = rhohat.SparseAutoencoder(n_components=4, sparsity=0.3, random_state=0).fit(np.random.default_rng(0).random((20, 3)))
+_ROWS = np.random.default_rng(0).random((20, 3))
+_FITTED = rhohat.SparseAutoencoder(n_components=4, sparsity=0.3, random_state=0).fit(_ROWS)
 
 
 @pytest.mark.parametrize("what", FITS)

@@ -6,8 +6,8 @@ Codes may be sparse arrays of SciPy.
 """
 
 from rhohat.inspection.metrics.activations import ActivationStatistics, default_threshold, kl_to_target
-from rhohat.inspection.metrics.class_latents import ClassLatents, ClassStatistics, class_latents
 from rhohat.inspection.metrics.densities import DensityHistogram
+from rhohat.inspection.metrics.labels import ClassLatents, ClassStatistics, class_latents
 from rhohat.inspection.metrics.matching import DictionaryMatch, match_dictionaries
 from rhohat.inspection.metrics.probing import SparseProbing, sparse_probing
 from rhohat.inspection.metrics.reconstructions import (

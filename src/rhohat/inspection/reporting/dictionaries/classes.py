@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, vstack
 from rhohat.data import RowSource
 from rhohat.inspection.metrics import SparseProbing, sparse_probing
 from rhohat.inspection.metrics.class_labels import check_classes
-from rhohat.inspection.metrics.class_latents import ClassStatistics
+from rhohat.inspection.metrics.labels import ClassStatistics
 from rhohat.inspection.reporting.page_data import Column, PageData
 
 __all__ = ["ClassesOfRows", "MeasuredClasses"]
