@@ -41,12 +41,12 @@ ON_DEVICE := $(addprefix tests/estimators/test_,autoencoders.py availability.py 
   sparse_autoencoder.py supervised.py)
 #: What `make check-oldest` leaves out: what needs PyTorch or other packages, and what takes long and says nothing of versions.
 NOT_ON_OLDEST := tests/callbacks/test_trackers.py tests/checking/test_proofs.py \
-  $(addprefix tests/dictionaries/,by_hand.py reference.py test_reference.py test_reference_step.py test_step_by_step.py test_gradients.py test_resampling.py) \
-  $(addprefix tests/inspection/reporting/,browsing.py test_browser.py test_browser_of_dictionaries.py test_layout.py) \
+  $(addprefix tests/dictionaries/,by_hand.py reference.py test_reference.py test_reference_step.py test_split_fits.py test_split_steps.py test_step_by_step.py test_gradients.py test_resampling.py) \
+  $(addprefix tests/inspection/reporting/,browsing.py test_layout.py) $(wildcard tests/inspection/reporting/test_browser*.py) tests/modules \
   $(addprefix tests/layers/test_,lstm.py padding.py per_step.py recurrent.py recurrent_tangents.py simple_recurrent.py) \
   tests/dictionaries/test_on_device.py tests/engines/test_device.py tests/engines/test_processes.py tests/layers/recurrent_by_torch.py tests/objective/test_convolutional_networks.py \
   tests/objective/test_convolutional_networks_beside_torch.py \
-  $(addprefix tests/ops/,compiling_for_gpus.py test_torch.py test_torch_code_ops.py test_triton_kernels.py) tests/terms/test_stepwise_loss.py tests/automatic_torch.py tests/on_device.py tests/test_benchmarks.py \
+  $(addprefix tests/ops/,compiling_for_gpus.py test_torch.py test_torch_code_ops.py test_torch_code_parts.py test_triton_kernels.py) tests/terms/test_stepwise_loss.py tests/automatic_torch.py tests/on_device.py tests/test_benchmarks.py \
   tests/test_docs.py tests/test_docstrings.py tests/test_examples.py tests/prose.py tests/test_prose.py tests/test_readme.py tests/test_real_data.py \
   tests/test_reproductions.py tests/test_structure.py
 
