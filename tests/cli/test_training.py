@@ -470,6 +470,13 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
     assert [line["value"] for line in lines] == estimator.loss_curve_
 
 
+def test_latents_of_a_network_cannot_be_split(invoke, images):
+    pytest.importorskip("torch", reason="the extra 'torch' is not installed")
+    result = invoke("train", "images.npy", "-o", "m.safetensors", "--device", "cpu,cpu", "--split-latents")
+    assert result.exit_code == 1
+    assert "is for dictionaries" in sentence(result.stderr)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -528,7 +535,6 @@ def test_the_history_is_written_while_it_trains(run, images, tmp_path):
         (["images.npy", "-o", "m.safetensors", "--device", "cpu", "--dask", "tcp://x:1"], 2, "exclude one another"),
         (["images.npy", "-o", "m.safetensors", "--split-latents"], 2, "needs several devices"),
         (["images.npy", "-o", "m.safetensors", "--device", "cpu", "--split-latents"], 2, "needs several devices"),
-        (["images.npy", "-o", "m.safetensors", "--device", "cpu,cpu", "--split-latents"], 1, "is for dictionaries"),
         (["images.npy", "-o", "m.safetensors", "--history", "h.txt"], 2, "must end in .jsonl or .csv"),
         (["images.npy", "-o", "m.bin"], 2, "must end in .safetensors"),
         (["table.csv", "-o", "m.safetensors", "--history", "table.csv"], 2, "is an input and would be overwritten"),
