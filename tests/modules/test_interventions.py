@@ -144,6 +144,20 @@ def test_only_the_positions_that_are_named_change(module, tokens, rows):
         np.testing.assert_allclose(run(module, tokens), behind(module, expected), rtol=EXACT, atol=EXACT)
 
 
+def test_a_pass_without_any_of_the_positions_stays_as_it_is(module, tokens, rows):
+    """As when a language model generates text, and sees one further token at a time."""
+    dictionary = fitted(rhohat.TopKAutoencoder, rows, k=3)
+    first = tokens[:, :1]
+    plain = run(module, first)
+    for change in (
+        rhohat.steer(module, LAYER, dictionary, {0: 5.0}, positions=slice(1, None)),
+        rhohat.steer(module, LAYER, dictionary, {0: 5.0}, how="set", positions=slice(1, None)),
+        rhohat.splice(module, LAYER, dictionary, positions=slice(1, None)),
+    ):
+        with change:
+            np.testing.assert_array_equal(run(module, first), plain)
+
+
 def test_a_transcoder_takes_the_place_of_a_layer(module, tokens):
     """The layer `blocks.1.mix` is linear; its transcoder sees its input and gives its output."""
     rows = np.random.default_rng(0).standard_normal((300, N_FEATURES))

@@ -62,17 +62,14 @@ class Overfitting:
         held : Held
             Rows of the training, and those that are held out.
         """
-        # The summary says how many units are dead, on all rows.
-        warnings.filterwarnings("ignore", message=r".* dead: no row activates", category=DeadLatentsWarning)
-        if held.out is None:
-            yield
-            return
         advice: list[tuple[Any, Any, str, int]] = []
         with warnings.catch_warnings():
+            # The summary says how many units are dead, on all rows.
+            warnings.filterwarnings("ignore", message=r".* dead: no row activates", category=DeadLatentsWarning)
             show = warnings.showwarning
 
             def keep(message: Any, category: Any, filename: str, lineno: int, *more: Any, **named: Any) -> None:
-                if issubclass(category, ConvergenceWarning):
+                if held.out is not None and issubclass(category, ConvergenceWarning):
                     advice.append((message, category, filename, lineno))
                 else:
                     show(message, category, filename, lineno, *more, **named)

@@ -288,19 +288,24 @@ def _computing(
 ) -> Iterator[None]:
     """Place what a function makes of rows into the activations of a layer; a transcoder gets the rows of the input."""
     chosen = RowsOfTensor(positions, getattr(model, "n_features_in_", None))
+
+    def replaced(activations: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        rows = chosen.rows(source)
+        if not len(rows):  # as in a pass over one further token, which has no later positions
+            return activations
+        return place(chosen, activations, function(rows))
+
     if not isinstance(model, Transcoder):
-        with replacing(module, layer, lambda x: place(chosen, x, function(chosen.rows(x))), of=of, item=item):
+        with replacing(module, layer, lambda x: replaced(x, x), of=of, item=item):
             yield
         return
     if of != "output":
         raise ValueError("of must be 'output' for a Transcoder, which takes the place of the output of a layer.")
-    with reading(module, layer, of="input") as read:
-
-        def replaced(output: torch.Tensor) -> torch.Tensor:
-            return place(chosen, output, function(chosen.rows(read[layer])))
-
-        with replacing(module, layer, replaced, item=item):
-            yield
+    with (
+        reading(module, layer, of="input") as read,
+        replacing(module, layer, lambda x: replaced(x, read[layer]), item=item),
+    ):
+        yield
 
 
 def _dictionary_of(model: Any) -> UsableDictionary:
